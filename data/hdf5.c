@@ -1,0 +1,148 @@
+#include "data/hdf5.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------ errors */
+
+hl_hdf_quiet hl_hdf_begin(void)
+{
+    hl_hdf_quiet saved = {NULL, NULL};
+    (void)H5Eget_auto2(H5E_DEFAULT, &saved.function, &saved.data);
+    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    return saved;
+}
+
+void hl_hdf_end(hl_hdf_quiet saved)
+{
+    (void)H5Eset_auto2(H5E_DEFAULT, saved.function, saved.data);
+}
+
+/* Walking downward ends at the call where the fault was found: the most telling line. */
+static herr_t keep_last(unsigned n, const H5E_error2_t *e, void *text)
+{
+    (void)n;
+    if (e->desc && *e->desc)
+        snprintf(text, HL_HDF_TEXT, "%s", e->desc);
+    return 0;
+}
+
+hl_status hl_hdf_fail(hl_error *err, hl_status status, const char *file, const char *path, const char *format,
+                      ...)
+{
+    char text[640], cause[HL_HDF_TEXT] = "";
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (H5Eget_num(H5E_DEFAULT) > 0)
+        (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_last, cause);
+    (void)H5Eclear2(H5E_DEFAULT);
+    return hl_fail(err, status, "%s%s%s: %s%s%s%s", file, path ? ": " : "", path ? path : "", text,
+                   *cause ? " (HDF5: " : "", cause, *cause ? ")" : "");
+}
+
+hid_t hl_hdf_open(const char *file, hl_error *err)
+{
+    struct stat s;
+    if (stat(file, &s) != 0 || access(file, R_OK) != 0) {
+        hl_fail(err, HL_ERR_IO, "%s: %s", file, strerror(errno));
+        return -1;
+    }
+    if (!S_ISREG(s.st_mode)) {
+        hl_fail(err, HL_ERR_IO, "%s: not a regular file, expected an HDF5 file", file);
+        return -1;
+    }
+    if (H5Fis_hdf5(file) <= 0) {
+        (void)H5Eclear2(H5E_DEFAULT);
+        hl_fail(err, HL_ERR_DATA, "%s: not an HDF5 file (%lld bytes without its signature)", file,
+                (long long)s.st_size);
+        return -1;
+    }
+    hid_t id = H5Fopen(file, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (id < 0)
+        hl_hdf_fail(err, HL_ERR_DATA, file, NULL,
+                    "an HDF5 file that cannot be opened: damaged, truncated, or being written");
+    return id;
+}
+
+/* ------------------------------------------------------------------ what is there */
+
+/* H5Lexists answers for the last component only and fails if one before it is missing. */
+bool hl_hdf_exists(hid_t loc, const char *path)
+{
+    char part[HL_HDF_PATH];
+    size_t n = strlen(path);
+    if (n == 0 || n >= sizeof part)
+        return false;
+    for (size_t i = 1; i <= n; i++) {
+        if (i < n && path[i] != '/')
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (H5Lexists(loc, part, H5P_DEFAULT) <= 0 || H5Oexists_by_name(loc, part, H5P_DEFAULT) <= 0) {
+            (void)H5Eclear2(H5E_DEFAULT);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool hl_hdf_is(hid_t loc, const char *path, H5I_type_t kind)
+{
+    if (!hl_hdf_exists(loc, path))
+        return false;
+    hid_t id = H5Oopen(loc, path, H5P_DEFAULT);
+    if (id < 0)
+        return false;
+    bool is = H5Iget_type(id) == kind;
+    H5Oclose(id);
+    return is;
+}
+
+bool hl_hdf_is_number(hid_t type)
+{
+    H5T_class_t class = H5Tget_class(type);
+    return class == H5T_INTEGER || class == H5T_FLOAT || class == H5T_ENUM;
+}
+
+void hl_hdf_type_name(hid_t type, char *text, size_t size)
+{
+    static const struct {
+        H5T_class_t class;
+        const char *name;
+    } other[] = {{H5T_STRING, "string"},       {H5T_BITFIELD, "bitfield"},
+                 {H5T_OPAQUE, "opaque"},       {H5T_COMPOUND, "compound"},
+                 {H5T_REFERENCE, "reference"}, {H5T_VLEN, "variable-length"},
+                 {H5T_ARRAY, "array"},         {H5T_TIME, "time"}};
+    H5T_class_t class = H5Tget_class(type);
+    size_t bits = 8 * H5Tget_size(type);
+    if (class == H5T_INTEGER) {
+        snprintf(text, size, "%sint%zu", H5Tget_sign(type) == H5T_SGN_NONE ? "u" : "", bits);
+    } else if (class == H5T_FLOAT) {
+        snprintf(text, size, "float%zu", bits);
+    } else if (class == H5T_ENUM) {
+        snprintf(text, size, "%s", bits == 8 && H5Tget_nmembers(type) == 2 ? "bool" : "enum");
+    } else {
+        snprintf(text, size, "unknown type");
+        for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+            if (other[i].class == class)
+                snprintf(text, size, "%s", other[i].name);
+    }
+}
+
+void hl_hdf_shape_text(int rank, const hsize_t *dim, char *text, size_t size)
+{
+    size_t n = (size_t)snprintf(text, size, "(");
+    for (int i = 0; i < rank && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%llu", i ? ", " : "", (unsigned long long)dim[i]);
+    if (n < size)
+        snprintf(text + n, size - n, "%s)", rank == 1 ? "," : "");
+}

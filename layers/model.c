@@ -1,0 +1,116 @@
+#include "layers/model.h"
+
+#include <stdio.h>
+
+hl_model_options hl_model_defaults(void)
+{
+    return (hl_model_options){
+        .senses = {true, true, true, true, true},
+        .image = 224,
+        .visual_channels = {3, {64, 128, 256}},
+        .depth_channels = {2, {32, 64}},
+        .visual_features = 512,
+        .depth_features = 256,
+        .audio_size = 1024,
+        .tactile_size = 128,
+        .proprioceptive_size = 64,
+        .audio = {512, 256},
+        .tactile = {256, 256},
+        .proprioceptive = {128, 256},
+        .semantic = {512, 256},
+        .physical = {512, 256},
+        .temporal = {512, 256},
+        .refiner_layers = 3,
+        .refiner_heads = 16,
+        .refiner_hidden = 3072,
+        .compressor = HL_HYBRID,
+        .tokens = 1,
+        .latents = 32,
+        .perceiver_heads = 8,
+        .bottleneck_widths = {3, {2048, 1024, 512}},
+        .hierarchical_hidden = {4, {512, 512, 384, 256}},
+        .hierarchical_features = {4, {96, 80, 48, 32}},
+        .compressed = 256,
+        .decoder_widths = {3, {512, 1024, 2048}},
+        .head_widths = {3, {512, 512, 256}},
+        .action = 19,
+        .dropout = 0.1f,
+    };
+}
+
+int64_t hl_model_non_temporal(const hl_model_options *o)
+{
+    int64_t senses = o->visual_features + o->depth_features + o->audio.features + o->tactile.features +
+                     o->proprioceptive.features;
+    return senses + 4 * o->semantic.features + 3 * o->physical.features;
+}
+
+int64_t hl_model_context(const hl_model_options *o)
+{
+    return hl_model_non_temporal(o) + 3 * o->temporal.features;
+}
+
+int64_t hl_model_latent(const hl_model_options *o)
+{
+    return o->compressor == HL_BOTTLENECK ? o->compressed : o->compressor == HL_HYBRID ? o->compressed / 3 : 0;
+}
+
+const char *hl_model_sense(int sense)
+{
+    static const char *const names[HL_MODEL_SENSES] = {"visual", "depth", "audio", "tactile", "proprioceptive"};
+    return names[sense];
+}
+
+int64_t hl_model_sense_size(const hl_model_options *o, int sense)
+{
+    const int64_t sizes[HL_MODEL_SENSES] = {3 * o->image * o->image, o->image * o->image, o->audio_size,
+                                            o->tactile_size, o->proprioceptive_size};
+    return o->senses[sense] ? sizes[sense] : 0;
+}
+
+/* (1-s) new + s previous */
+static hl_tensor smooth(hl_graph *g, const hl_model_options *o, const hl_model_mode *mode, hl_tensor action)
+{
+    char name[64];
+    if (mode->smoothing <= 0)
+        return action;
+    snprintf(name, sizeof name, "%sprevious", mode->prefix ? mode->prefix : "");
+    hl_tensor previous = hl_input(g, name, HL_F32, 2, (int64_t[]){mode->batch, o->action});
+    return hl_add(g, hl_scale(g, action, 1 - mode->smoothing), hl_scale(g, previous, mode->smoothing));
+}
+
+hl_model hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode)
+{
+    hl_model m = {0};
+    float dropout = mode->training ? o->dropout : 0;
+    m.context = hl_refiner(g, params, o, dropout, hl_context_encoder(g, params, o, mode, &m.features));
+    hl_compressed z = hl_compress(g, params, o, mode, m.context);
+    m.compressed = z.y;
+    m.kl = z.kl;
+    if (mode->decode)
+        m.reconstructed = hl_decoder(g, params, o, m.compressed);
+    m.action = smooth(g, o, mode, hl_action_head(g, params, o, dropout, m.compressed));
+    return m;
+}
+
+/* Mean over the elements that count: sum(mask (a-b)^2) / sum(mask). */
+static hl_tensor masked_mse(hl_graph *g, hl_tensor a, hl_tensor b, hl_tensor mask)
+{
+    hl_tensor d = hl_mul(g, hl_sub(g, a, b), mask);
+    return hl_div(g, hl_sum_all(g, hl_mul(g, d, d)), hl_sum_all(g, mask));
+}
+
+hl_loss hl_model_loss(hl_graph *g, const hl_model *m, hl_tensor target, hl_tensor mask, hl_loss_weights w)
+{
+    hl_loss l = {0};
+    l.action = mask.id ? masked_mse(g, m->action, target, mask) : hl_mse(g, m->action, target);
+    l.reconstruction = hl_mse(g, m->reconstructed, m->context);
+    l.total = hl_add(g, hl_scale(g, l.action, w.action), hl_scale(g, l.reconstruction, w.reconstruction));
+    if (m->kl.id) {
+        l.kl = hl_mean(g, m->kl);
+        l.total = hl_add(g, l.total, hl_scale(g, l.kl, w.kl));
+    }
+    hl_tensor variance = hl_affine(g, hl_variance(g, m->context), 1, 1e-6f);
+    l.information_retained = hl_affine(g, hl_div(g, l.reconstruction, variance), -1, 1);
+    return l;
+}

@@ -1,0 +1,68 @@
+/* AdamW as nodes: the update of every parameter is part of the training step's graph. */
+#include "hl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static hl_adamw_options with_defaults(hl_adamw_options o)
+{
+    o.beta1 = o.beta1 ? o.beta1 : 0.9f;
+    o.beta2 = o.beta2 ? o.beta2 : 0.999f;
+    o.eps = o.eps ? o.eps : 1e-8f;
+    return o;
+}
+
+static hl_tensor moment(hl_graph *g, hl_params *params, const char *kind, const char *name, hl_shape s)
+{
+    char full[256];
+    snprintf(full, sizeof full, "adamw.%s.%s", kind, name);
+    return hl_state(g, params, full, s.rank, s.dim);
+}
+
+static void update_all(hl_graph *g, hl_params *params, int n, const hl_tensor *p, const char *const *names,
+                       const hl_tensor *gradients, hl_gate gate, hl_adamw_options o)
+{
+    hl_tensor lr = hl_scalar(g, "lr", 0);
+    for (int i = 0; i < n; i++) {
+        hl_shape s = hl_shape_of(g, p[i]);
+        float decay = o.no_decay_vectors && s.rank < 2 ? 0 : o.weight_decay;
+        hl_tensor m = moment(g, params, "m", names[i], s), v = moment(g, params, "v", names[i], s);
+        hl_adamw_update(g, p[i], m, v, gradients[i], gate, lr, decay, o);
+    }
+}
+
+void hl_adamw_apply(hl_graph *g, hl_params *params, hl_tensor loss, int n, const hl_tensor *gradients,
+                    hl_adamw_options options)
+{
+    hl_adamw_options o = with_defaults(options);
+    hl_tensor *p = calloc((size_t)n + 1, sizeof *p);
+    const char **names = calloc((size_t)n + 1, sizeof *names);
+    if (p && names && hl_graph_params(g, p, names, n) == n) {
+        hl_tensor norm = hl_global_norm(g, n, gradients);
+        hl_tensor count = hl_state(g, params, "adamw.count", 0, NULL);
+        hl_tensor skipped = hl_state(g, params, "adamw.skipped", 0, NULL);
+        hl_gate gate = hl_update_gate(g, count, skipped, norm, loss, o.clip);
+        update_all(g, params, n, p, names, gradients, gate, o);
+        hl_output(g, "grad_norm", norm);
+        hl_output(g, "skipped", gate.skipped);
+    } else {
+        hl_graph_reject(g, p && names ? "adamw: the gradients are not one per parameter of the graph"
+                                      : "adamw: no memory for the list of parameters");
+    }
+    free(p);
+    free(names);
+}
+
+void hl_adamw(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options options)
+{
+    int n = hl_graph_params(g, NULL, NULL, 0);
+    hl_tensor *p = calloc(2 * (size_t)n + 1, sizeof *p);
+    if (!p) {
+        hl_graph_reject(g, "adamw: no memory for the list of parameters");
+        return;
+    }
+    hl_graph_params(g, p, NULL, n);
+    hl_gradient(g, loss, n, p, p + n);
+    hl_adamw_apply(g, params, loss, n, p + n, options);
+    free(p);
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what building and testing need and what is not there yet (Debian 12, Ubuntu 22.04 or newer).
+#     scripts/install-packages.sh [build|test]
+set -euo pipefail
+packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libyaml-dev libjansson-dev)
+if [ "${1:-build}" = test ]; then
+    packages+=(ccache clang libomp-dev libclang-rt-dev libcmocka-dev python3 git)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+    if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+        missing+=("$package")
+    fi
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "install-packages: this is not Debian or Ubuntu; install by hand: ${missing[*]}" >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    as_root=(sudo)
+fi
+echo "install-packages: installing ${missing[*]}" >&2
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2

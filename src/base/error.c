@@ -1,0 +1,39 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+hl_status hl_fail(hl_error *err, hl_status status, const char *format, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, format);
+        err->status = status;
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+    }
+    return status;
+}
+
+hl_status hl_fail_prefix(hl_error *err, const char *format, ...)
+{
+    char old[sizeof err->message];
+    va_list args;
+    if (!err)
+        return HL_ERR_DATA;
+    memcpy(old, err->message, sizeof old);
+    va_start(args, format);
+    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    if (n >= 0 && (size_t)n < sizeof err->message)
+        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    return err->status;
+}
+
+void hl_assert_failed(const char *condition, const char *file, int line, const char *function)
+{
+    fprintf(stderr, "%s:%d: %s: this is a bug in hl: '%s' does not hold\n", file, line, function, condition);
+    abort();
+}

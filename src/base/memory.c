@@ -1,0 +1,168 @@
+#include "base/memory.h"
+
+#include "base/error.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+bool hl_size_mul(size_t a, size_t b, size_t *out)
+{
+    size_t r;
+    if (__builtin_mul_overflow(a, b, &r))
+        return false;
+    *out = r;
+    return true;
+}
+
+bool hl_size_add(size_t a, size_t b, size_t *out)
+{
+    size_t r;
+    if (__builtin_add_overflow(a, b, &r))
+        return false;
+    *out = r;
+    return true;
+}
+
+size_t hl_size_align(size_t n, size_t unit)
+{
+    return (n + unit - 1) & ~(unit - 1);
+}
+
+static atomic_uint_fast64_t allocations;
+static atomic_int_fast64_t until_failure; /* 0: never */
+static atomic_bool environment_read;
+
+static bool must_fail(void)
+{
+    if (!atomic_exchange(&environment_read, true)) {
+        const char *n = getenv("HL_FAIL_ALLOC");
+        if (n)
+            atomic_store(&until_failure, strtoll(n, NULL, 10));
+    }
+    atomic_fetch_add(&allocations, 1);
+    if (atomic_load(&until_failure) <= 0)
+        return false;
+    return atomic_fetch_sub(&until_failure, 1) == 1;
+}
+
+uint64_t hl_alloc_count(void)
+{
+    return atomic_load(&allocations);
+}
+
+void hl_alloc_fail_at(uint64_t n)
+{
+    atomic_store(&environment_read, true);
+    atomic_store(&until_failure, (int_fast64_t)n);
+}
+
+void *hl_alloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (must_fail() || !hl_size_mul(count, size, &bytes))
+        return NULL;
+    return calloc(1, bytes ? bytes : 1);
+}
+
+void *hl_realloc(void *block, size_t count, size_t size)
+{
+    size_t bytes;
+    if (must_fail() || !hl_size_mul(count, size, &bytes))
+        return NULL;
+    return realloc(block, bytes ? bytes : 1);
+}
+
+void hl_free(void *block)
+{
+    free(block);
+}
+
+char *hl_strdup(const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = hl_alloc(n, 1);
+    return copy ? memcpy(copy, text, n) : NULL;
+}
+
+void *hl_alloc_tensor(size_t bytes)
+{
+    if (must_fail())
+        return NULL;
+    if (!bytes)
+        bytes = 1;
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    /* Large pages cut TLB misses of streaming kernels; the kernel may say no, and that is fine. */
+    if (bytes >= (size_t)4 << 20)
+        (void)madvise(block, bytes, MADV_HUGEPAGE);
+#endif
+    return block;
+}
+
+void hl_free_tensor(void *block, size_t bytes)
+{
+    if (block)
+        munmap(block, bytes ? bytes : 1);
+}
+
+/* ------------------------------------------------------------------ arena */
+
+enum { BLOCK = 64 * 1024 };
+
+typedef struct block {
+    struct block *next;
+    size_t used, size;
+    _Alignas(16) unsigned char data[];
+} block;
+
+struct hl_arena {
+    block *top;
+};
+
+hl_arena *hl_arena_new(void)
+{
+    return hl_alloc(1, sizeof(hl_arena));
+}
+
+void hl_arena_free(hl_arena *arena)
+{
+    if (!arena)
+        return;
+    for (block *b = arena->top, *next; b; b = next) {
+        next = b->next;
+        hl_free(b);
+    }
+    hl_free(arena);
+}
+
+void *hl_arena_alloc(hl_arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+    if (!hl_size_mul(count, size, &bytes) || bytes > SIZE_MAX / 2)
+        return NULL;
+    bytes = hl_size_align(bytes ? bytes : 1, 16);
+    block *b = arena->top;
+    if (!b || b->size - b->used < bytes) {
+        size_t room = bytes > BLOCK ? bytes : BLOCK;
+        b = hl_alloc(1, sizeof *b + room);
+        if (!b)
+            return NULL;
+        b->size = room;
+        b->next = arena->top;
+        arena->top = b;
+    }
+    void *p = b->data + b->used;
+    b->used += bytes;
+    return p;
+}
+
+char *hl_arena_strdup(hl_arena *arena, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = hl_arena_alloc(arena, n, 1);
+    return copy ? memcpy(copy, text, n) : NULL;
+}

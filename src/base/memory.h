@@ -1,0 +1,39 @@
+/* All memory comes from here: checked sizes, an arena, and a switch that makes the n-th
+ * allocation fail in tests. */
+#ifndef HL_BASE_MEMORY_H
+#define HL_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* a*b and a+b without overflow: false (and *out untouched) if the result does not fit. */
+bool hl_size_mul(size_t a, size_t b, size_t *out);
+bool hl_size_add(size_t a, size_t b, size_t *out);
+/* Rounds up to a multiple of unit (a power of two). */
+size_t hl_size_align(size_t n, size_t unit);
+
+/* Zeroed memory, NULL if there is none or count*size overflows. hl_free accepts NULL. */
+void *hl_alloc(size_t count, size_t size);
+/* As realloc; new bytes are not zeroed. On failure NULL, and the old block stays. */
+void *hl_realloc(void *block, size_t count, size_t size);
+void hl_free(void *block);
+char *hl_strdup(const char *text);
+/* 64-byte aligned and zeroed lazily by the operating system; for tensors. */
+void *hl_alloc_tensor(size_t bytes);
+void hl_free_tensor(void *block, size_t bytes);
+
+/* How many allocations (all kinds) this process has made: steady state adds none. */
+uint64_t hl_alloc_count(void);
+/* The n-th allocation from now (1 is the next) fails, once; 0 switches it off. Also from the
+ * environment: HL_FAIL_ALLOC=n. */
+void hl_alloc_fail_at(uint64_t n);
+
+/* Many small things that go away together. Zeroed memory, 16-byte aligned. */
+typedef struct hl_arena hl_arena;
+hl_arena *hl_arena_new(void);
+void hl_arena_free(hl_arena *arena);
+void *hl_arena_alloc(hl_arena *arena, size_t count, size_t size);
+char *hl_arena_strdup(hl_arena *arena, const char *text);
+
+#endif

@@ -1,0 +1,105 @@
+/* The graph: nodes in order of creation, which is a topological order. Nodes and their parts live
+ * in the graph's arena and never move. */
+#ifndef HL_GRAPH_GRAPH_H
+#define HL_GRAPH_GRAPH_H
+
+#include "base/memory.h"
+#include "graph/op.h"
+
+struct hl_node {
+    const hl_op_def *op;
+    int index;
+    int n_in, n_out;
+    hl_tensor *in;
+    int32_t first_out; /* id of output 0; the others follow */
+    void *params;      /* the op's struct, zero-padded: nodes compare by memcmp */
+};
+
+typedef struct hl_tensor_info {
+    hl_dtype dtype;
+    hl_shape shape;
+    int64_t count;
+    hl_node *node; /* whose output it is */
+    int output;    /* which one */
+} hl_tensor_info;
+
+typedef struct hl_graph_output {
+    const char *name;
+    hl_tensor tensor;
+} hl_graph_output;
+
+struct hl_graph {
+    hl_arena *arena;
+    hl_node **nodes;
+    int n_nodes, cap_nodes;
+    hl_tensor_info *tensors; /* [0] is no tensor */
+    int n_tensors, cap_tensors;
+    hl_graph_output *outputs;
+    int n_outputs, cap_outputs;
+    uint32_t streams; /* random ops so far: each draws from its own stream */
+    bool failed;
+    char error[512];
+};
+
+/* The first error sticks. Always returns the bad tensor, so that a builder can return it. */
+hl_tensor hl_graph_fail(hl_graph *g, const char *format, ...) HL_PRINTF(2, 3);
+
+/* Appends a node and infers its outputs. params has op->params_size bytes. NULL after an error,
+ * which is then in g. Absent optional operands are {0}. */
+hl_node *hl_graph_append(hl_graph *g, const hl_op_def *op, int n_in, const hl_tensor *in, const void *params);
+/* The same for the common case of one interesting output. */
+hl_tensor hl_graph_apply(hl_graph *g, const hl_op_def *op, int n_in, const hl_tensor *in, const void *params);
+
+static inline hl_tensor hl_node_output(const hl_node *n, int k)
+{
+    hl_tensor none = {0}, t = {n ? n->first_out + k : 0};
+    return n ? t : none;
+}
+
+/* For shape rules. */
+void hl_node_out(hl_graph *g, hl_node *n, int k, hl_dtype dtype, hl_shape shape);
+/* Info of operand k; asserts that it is there. */
+const hl_tensor_info *hl_node_in(const hl_graph *g, const hl_node *n, int k);
+
+const hl_tensor_info *hl_info(const hl_graph *g, hl_tensor t);
+/* The node that makes t, if it is an `op`; else NULL. */
+const hl_node *hl_made_by(const hl_graph *g, hl_tensor t, const hl_op_def *op);
+
+/* Text of a shape: "[32,256]". */
+typedef struct hl_shape_text {
+    char text[96];
+} hl_shape_text;
+hl_shape_text hl_shape_print(hl_shape s);
+
+hl_shape hl_shape_make(int rank, const int64_t *dim);
+bool hl_shape_equal(hl_shape a, hl_shape b);
+/* Elements, or -1 if a dim is negative or the bytes overflow. */
+int64_t hl_shape_count(hl_shape s);
+/* Product of dims [begin, end). */
+int64_t hl_shape_span(hl_shape s, int begin, int end);
+size_t hl_dtype_size(hl_dtype dtype);
+const char *hl_dtype_name(hl_dtype dtype);
+
+/* How many nodes and outputs read each tensor: an array of g->n_tensors, NULL if no memory. */
+int *hl_graph_uses(const hl_graph *g);
+
+/* Broken invariants (operand made after its reader, shape rule that disagrees) abort. */
+void hl_graph_verify(const hl_graph *g);
+
+/* ------------------------------------------------------------------ rewriting
+ * A pass builds a new graph from an old one, node by node. For each node a rule may write other
+ * outputs (tensors of the new graph) and return true; else the node is copied. */
+typedef struct hl_rewrite {
+    const hl_graph *old;
+    hl_graph *g;       /* the new graph */
+    hl_tensor *map;    /* old id -> new tensor */
+    const int *uses;   /* of old tensors */
+    void *context;
+} hl_rewrite;
+
+typedef bool (*hl_rewrite_rule)(hl_rewrite *r, const hl_node *n, const hl_tensor *in, hl_tensor *out);
+
+/* NULL if memory ran out. The new graph may carry an error. rule NULL: a copy. */
+hl_graph *hl_graph_rewrite(const hl_graph *old, hl_rewrite_rule rule, void *context);
+
+#endif

@@ -1,0 +1,53 @@
+/* What an op is: one hl_op_def per op, in the room of its family under src/ops, one line in ops.def. */
+#ifndef HL_GRAPH_OP_H
+#define HL_GRAPH_OP_H
+
+#include "hl.h"
+
+typedef struct hl_node hl_node;
+
+/* One operand or result of a reference, row-major, in double. data is NULL for an absent operand. */
+typedef struct hl_ref_tensor {
+    hl_shape shape;
+    int64_t count;
+    double *data;
+} hl_ref_tensor;
+
+typedef struct hl_ref_call {
+    const void *params;
+    int n_in, n_out;
+    const hl_ref_tensor *in;
+    hl_ref_tensor *out;
+    uint64_t seed; /* of the run: what random ops draw from */
+    uint32_t step;
+} hl_ref_call;
+
+enum { HL_OP_MAX_OUT = 4 };
+
+struct hl_op_def {
+    const char *name;
+    size_t params_size; /* of the op's struct in ops/params.h; 0: none */
+    int min_in, max_in; /* max_in -1: any number */
+    int n_out;          /* -1: the shape rule decides (set n->n_out) */
+    /* Bit k: operand k may be absent. */
+    uint32_t optional;
+    /* The first n outputs are the next values of the first n inputs, which are parameters or state.
+     * Such a node is kept though nothing reads it, and runs after every other reader of them. */
+    int updates;
+    /* Bit k: output 0 may be written over input k (same size, read element by element before). */
+    uint32_t in_place;
+    /* Checks the operands, fills the outputs by hl_node_out. False after hl_graph_fail. */
+    bool (*shape)(hl_graph *g, hl_node *n);
+    /* Appends the nodes that compute dx[k] for each needed[k]; dy[k].id is 0 where output k has no
+     * gradient. A dx left {0} is zero. NULL: the op has no gradient. */
+    void (*gradient)(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx);
+    /* The specification: plain loops in double. NULL for ops that are expanded before anything runs. */
+    void (*reference)(const hl_ref_call *call);
+    /* Multiplications and additions, 2 per multiply-add; NULL: one per output element. */
+    double (*flops)(const hl_graph *g, const hl_node *n);
+    /* Output 0 is input 0's memory from element *offset on: no kernel is needed. NULL: never. */
+    bool (*view)(const hl_graph *g, const hl_node *n, int64_t *offset);
+};
+typedef struct hl_op_def hl_op_def;
+
+#endif

@@ -1,0 +1,317 @@
+/* hl: a small autograd framework that trains and deploys the H-L robot model.
+ *
+ *   define     ops append nodes to an hl_graph; nothing runs
+ *   compile    hl_session_new differentiates, simplifies, plans memory, binds kernels
+ *   run        hl_session_run executes a list of kernel calls over one arena, allocating nothing
+ *
+ * Shapes are written with one alphabet: B batch, T tokens or time, C channels, N heads,
+ * D head width, H W image height and width, Z latent, A action.  Tensors are row-major,
+ * the last dimension contiguous.
+ *
+ * Objects are opaque and belong to whoever made them: every *_new has a *_free, which accepts
+ * NULL.  Strings passed in are copied.  The library never prints and never exits; a broken
+ * invariant of its own (a bug) aborts. */
+#ifndef HL_H
+#define HL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define HL_API         __attribute__((visibility("default")))
+#define HL_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define HL_API
+#define HL_PRINTF(f, a)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------ errors */
+
+typedef enum hl_status {
+    HL_OK = 0,
+    HL_ERR_USAGE,       /* a call or a command line that makes no sense */
+    HL_ERR_CONFIG,      /* the configuration: syntax, unknown key, out of range */
+    HL_ERR_SHAPE,       /* operands that do not fit together */
+    HL_ERR_DATA,        /* a file or an input whose content is wrong */
+    HL_ERR_IO,          /* the operating system said no */
+    HL_ERR_MEMORY,      /* no memory, or a size that overflows */
+    HL_ERR_UNSUPPORTED, /* no kernel, no such device, not built in */
+    HL_ERR_DEVICE,      /* the device failed */
+    HL_ERR_NUMERIC,     /* a value that is not finite where it must be */
+} hl_status;
+
+/* What went wrong, in one sentence that names the culprit and the way out.  Start with {0}. */
+typedef struct hl_error {
+    hl_status status;
+    char message[1024];
+} hl_error;
+
+/* ------------------------------------------------------------------ tensors */
+
+typedef enum hl_dtype { HL_F32, HL_F16, HL_BF16, HL_DTYPES } hl_dtype;
+
+enum { HL_MAX_RANK = 6 };
+
+/* A tensor of a graph.  id 0 is no tensor: an absent operand, or the result of a failed op. */
+typedef struct hl_tensor {
+    int32_t id;
+} hl_tensor;
+
+typedef struct hl_shape {
+    int rank;                 /* 0: a scalar */
+    int64_t dim[HL_MAX_RANK]; /* unused entries are 0 */
+} hl_shape;
+
+/* ------------------------------------------------------------------ parameters */
+
+/* Parameters live by name in a store, apart from graphs; sessions bind to it.  The store also
+ * holds what training keeps beside them (optimizer moments, counters). */
+typedef struct hl_params hl_params;
+
+typedef enum hl_role {
+    HL_PARAMETER, /* trained, part of the model */
+    HL_OPTIMIZER, /* moments and counters of the optimizer */
+    HL_ROLES
+} hl_role;
+
+typedef enum hl_init {
+    HL_ZEROS,
+    HL_ONES,
+    HL_FAN_IN,        /* uniform in +-1/sqrt(fan_in): PyTorch's Linear, Conv2d and their biases */
+    HL_XAVIER,        /* uniform in +-sqrt(6/(rows+columns)): MultiheadAttention's in_proj */
+    HL_NORMAL,        /* standard normal */
+    HL_UNIFORM_HIDDEN /* uniform in +-1/sqrt(fan_in) with fan_in given: LSTM */
+} hl_init;
+
+/* fan_in: for HL_FAN_IN and HL_UNIFORM_HIDDEN; 0 takes the product of all dims but the first. */
+typedef struct hl_init_rule {
+    hl_init kind;
+    int64_t fan_in;
+} hl_init_rule;
+
+/* One entry of the store.  data is NULL until a session, hl_params_fill or a checkpoint needs it. */
+typedef struct hl_param_info {
+    const char *name;
+    hl_role role;
+    hl_shape shape;
+    int64_t count; /* elements */
+    float *data;
+} hl_param_info;
+
+HL_API hl_params *hl_params_new(uint64_t seed);
+HL_API void hl_params_free(hl_params *params);
+HL_API int hl_params_count(const hl_params *params);
+HL_API hl_param_info hl_params_at(const hl_params *params, int index);
+/* Index of a name, or -1. */
+HL_API int hl_params_find(const hl_params *params, const char *name);
+/* Allocates and initialises every entry that has no data yet. */
+HL_API hl_status hl_params_materialize(hl_params *params, hl_error *err);
+
+/* ------------------------------------------------------------------ graph */
+
+typedef struct hl_graph hl_graph;
+
+HL_API hl_graph *hl_graph_new(void);
+HL_API void hl_graph_free(hl_graph *g);
+/* The first error of a builder call on this graph, or NULL. Ops after an error do nothing. */
+HL_API const char *hl_graph_error(const hl_graph *g);
+/* Sets that error from a layer of one's own, if there is none yet. */
+HL_API void hl_graph_reject(hl_graph *g, const char *message);
+HL_API hl_shape hl_shape_of(const hl_graph *g, hl_tensor t);
+HL_API hl_dtype hl_dtype_of(const hl_graph *g, hl_tensor t);
+/* Writes one line per node to text (as snprintf: returns the length needed). */
+HL_API size_t hl_graph_print(const hl_graph *g, char *text, size_t size);
+
+/* A value the caller writes before a run.  Names are unique in a graph. */
+HL_API hl_tensor hl_input(hl_graph *g, const char *name, hl_dtype dtype, int rank, const int64_t *dim);
+/* A rank-0 f32 input with a value it holds until hl_session_set changes it. The same name again
+ * is the same input. */
+HL_API hl_tensor hl_scalar(hl_graph *g, const char *name, float value);
+/* A value the caller reads after a run. */
+HL_API void hl_output(hl_graph *g, const char *name, hl_tensor t);
+/* A parameter: declared in the store if its name is new there, else its shape must agree. */
+HL_API hl_tensor hl_param(hl_graph *g, hl_params *params, const char *name, int rank, const int64_t *dim,
+                          hl_init_rule init);
+/* State of the optimizer, zero at first; see hl_param. */
+HL_API hl_tensor hl_state(hl_graph *g, hl_params *params, const char *name, int rank, const int64_t *dim);
+/* All parameters (role HL_PARAMETER) of the graph in order of declaration; returns their number,
+ * writes at most max.  names may be NULL. */
+HL_API int hl_graph_params(const hl_graph *g, hl_tensor *tensors, const char **names, int max);
+
+/* ------------------------------------------------------------------ ops */
+/* Elementwise binary ops broadcast as NumPy does. */
+
+HL_API hl_tensor hl_fill(hl_graph *g, int rank, const int64_t *dim, float value);
+HL_API hl_tensor hl_add(hl_graph *g, hl_tensor a, hl_tensor b);
+HL_API hl_tensor hl_sub(hl_graph *g, hl_tensor a, hl_tensor b);
+HL_API hl_tensor hl_mul(hl_graph *g, hl_tensor a, hl_tensor b);
+HL_API hl_tensor hl_div(hl_graph *g, hl_tensor a, hl_tensor b);
+/* x * factor + offset */
+HL_API hl_tensor hl_affine(hl_graph *g, hl_tensor x, float factor, float offset);
+HL_API hl_tensor hl_scale(hl_graph *g, hl_tensor x, float factor);
+HL_API hl_tensor hl_exp(hl_graph *g, hl_tensor x);
+HL_API hl_tensor hl_relu(hl_graph *g, hl_tensor x);
+/* x * Phi(x), with erf (Hendrycks & Gimpel 2016) */
+HL_API hl_tensor hl_gelu(hl_graph *g, hl_tensor x);
+HL_API hl_tensor hl_cast(hl_graph *g, hl_tensor x, hl_dtype dtype);
+
+/* Same elements, other shape; one dim may be -1. */
+HL_API hl_tensor hl_reshape(hl_graph *g, hl_tensor x, int rank, const int64_t *dim);
+/* Output dimension i is input dimension order[i]. */
+HL_API hl_tensor hl_transpose(hl_graph *g, hl_tensor x, const int *order);
+/* Elements [begin, end) of one axis; a negative axis counts from the last. */
+HL_API hl_tensor hl_slice(hl_graph *g, hl_tensor x, int axis, int64_t begin, int64_t end);
+HL_API hl_tensor hl_concat(hl_graph *g, int n, const hl_tensor *x, int axis);
+/* Zeros before and after along one axis. */
+HL_API hl_tensor hl_pad(hl_graph *g, hl_tensor x, int axis, int64_t before, int64_t after);
+/* Repeats x to a shape it broadcasts to. */
+HL_API hl_tensor hl_expand(hl_graph *g, hl_tensor x, int rank, const int64_t *dim);
+
+/* Sum over one axis, which is dropped. */
+HL_API hl_tensor hl_sum(hl_graph *g, hl_tensor x, int axis);
+/* Sum, mean and unbiased variance of all elements: scalars. */
+HL_API hl_tensor hl_sum_all(hl_graph *g, hl_tensor x);
+HL_API hl_tensor hl_mean(hl_graph *g, hl_tensor x);
+HL_API hl_tensor hl_variance(hl_graph *g, hl_tensor x);
+/* mean((a-b)^2), a scalar */
+HL_API hl_tensor hl_mse(hl_graph *g, hl_tensor a, hl_tensor b);
+
+/* a [M,K] b [K,N] -> [M,N]; transpose_* reads the operand as its transpose. */
+HL_API hl_tensor hl_matmul(hl_graph *g, hl_tensor a, bool transpose_a, hl_tensor b, bool transpose_b);
+/* x [...,I] w [O,I] b [O] or {0} -> [...,O] */
+HL_API hl_tensor hl_linear(hl_graph *g, hl_tensor x, hl_tensor w, hl_tensor b);
+/* x [B,I,H,W] w [O,I,h,w] b [O] or {0} -> [B,O,(H+2p-h)/s+1,(W+2p-w)/s+1] */
+HL_API hl_tensor hl_conv2d(hl_graph *g, hl_tensor x, hl_tensor w, hl_tensor b, int stride, int padding);
+/* x [B,C,H,W] -> [B,C,h,w]; window i covers rows floor(iH/h) .. ceil((i+1)H/h)-1 */
+HL_API hl_tensor hl_adaptive_avg_pool(hl_graph *g, hl_tensor x, int64_t h, int64_t w);
+/* Over the last dimension, eps 1e-5; gain and bias [C] */
+HL_API hl_tensor hl_layer_norm(hl_graph *g, hl_tensor x, hl_tensor gain, hl_tensor bias);
+/* Over the last dimension */
+HL_API hl_tensor hl_softmax(hl_graph *g, hl_tensor x);
+/* softmax(q k^T / sqrt(D)) v per head, with dropout on the probabilities.
+ * q [B or 1,T,N*D] (1: the same queries for every sample), k and v [B,S,N*D] -> [B,T,N*D] */
+HL_API hl_tensor hl_attention(hl_graph *g, hl_tensor q, hl_tensor k, hl_tensor v, int heads, float dropout);
+/* One layer, one direction, from zero state (gates in PyTorch's order i,f,g,o).
+ * x [B,T,I] w_input [4H,I] w_hidden [4H,H] b_input, b_hidden [4H] -> h [B,T,H] */
+HL_API hl_tensor hl_lstm(hl_graph *g, hl_tensor x, hl_tensor w_input, hl_tensor w_hidden, hl_tensor b_input,
+                         hl_tensor b_hidden, bool reverse);
+/* Keeps each element with probability 1-p and scales it by 1/(1-p).  p = 0 is x itself.  What is
+ * kept is a function of (seed, step, op, index): Philox4x32-10 (Salmon et al. 2011). */
+HL_API hl_tensor hl_dropout(hl_graph *g, hl_tensor x, float p);
+/* Standard normal noise, drawn likewise (Box-Muller). */
+HL_API hl_tensor hl_normal(hl_graph *g, int rank, const int64_t *dim);
+
+/* d loss / d wrt[i] -> gradients[i], shaped as wrt[i]; zeros where the loss does not depend on it. */
+HL_API void hl_gradient(hl_graph *g, hl_tensor loss, int n, const hl_tensor *wrt, hl_tensor *gradients);
+
+/* ------------------------------------------------------------------ layers */
+/* Parameters are named SCOPE.weight, SCOPE.bias, as in PyTorch. */
+
+HL_API hl_tensor hl_dense(hl_graph *g, hl_params *params, const char *scope, hl_tensor x, int64_t out);
+HL_API hl_tensor hl_norm(hl_graph *g, hl_params *params, const char *scope, hl_tensor x);
+HL_API hl_tensor hl_conv(hl_graph *g, hl_params *params, const char *scope, hl_tensor x, int64_t out, int kernel,
+                         int stride, int padding);
+
+/* ------------------------------------------------------------------ optimizer */
+
+/* AdamW (Loshchilov & Hutter 2019), zero fields take the defaults in brackets. */
+typedef struct hl_adamw_options {
+    float beta1, beta2;    /* [0.9, 0.999] */
+    float eps;             /* [1e-8] */
+    float weight_decay;    /* decoupled; [0] */
+    float clip;            /* global gradient norm, summed in double; [0: no clipping] */
+    bool no_decay_vectors; /* norms and biases (rank < 2) are not decayed */
+} hl_adamw_options;
+
+/* Appends the update of every parameter of g by the gradient of loss.  Adds the scalars "lr"
+ * (0 until set) and the outputs "grad_norm" (before clipping) and "skipped" (steps skipped so far
+ * because loss or gradient was not finite: such a step leaves parameters and moments as they were). */
+HL_API void hl_adamw(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options options);
+/* Its parts, for other optimizers. sqrt of the sum of squares of all elements, summed in double: a scalar. */
+HL_API hl_tensor hl_global_norm(hl_graph *g, int n, const hl_tensor *x);
+/* Decides whether a step counts: norm and loss finite -> updates count += 1, scale = min(1,
+ * clip/(norm+1e-6)) (1 if clip is 0); else skipped += 1 and scale = -1. count and skipped are state. */
+typedef struct hl_gate {
+    hl_tensor count, skipped, scale;
+} hl_gate;
+HL_API hl_gate hl_update_gate(hl_graph *g, hl_tensor count, hl_tensor skipped, hl_tensor norm, hl_tensor loss,
+                              float clip);
+/* One parameter's update; m and v are its moments. Does nothing where gate.scale is below 0. */
+HL_API void hl_adamw_update(hl_graph *g, hl_tensor p, hl_tensor m, hl_tensor v, hl_tensor gradient, hl_gate gate,
+                            hl_tensor lr, float weight_decay, hl_adamw_options options);
+/* hl_adamw from gradients made elsewhere (accumulated over micro-batches, say): gradients[i] is
+ * that of the i-th of hl_graph_params. */
+HL_API void hl_adamw_apply(hl_graph *g, hl_params *params, hl_tensor loss, int n, const hl_tensor *gradients,
+                           hl_adamw_options options);
+
+/* ------------------------------------------------------------------ sessions */
+
+typedef struct hl_plan hl_plan;
+typedef struct hl_session hl_session;
+
+typedef enum hl_memory_kind {
+    HL_MEM_PARAMETERS,
+    HL_MEM_GRADIENTS,
+    HL_MEM_OPTIMIZER,
+    HL_MEM_ACTIVATIONS,
+    HL_MEM_WORKSPACE, /* scratch of kernels */
+    HL_MEM_PACKED,    /* weights in the layout a kernel wants */
+    HL_MEM_IO,        /* inputs and outputs */
+    HL_MEM_KINDS
+} hl_memory_kind;
+
+HL_API const char *hl_memory_kind_name(hl_memory_kind kind);
+
+/* Bytes a plan needs, known before anything runs.  Gradients, activations, workspace and io share
+ * one arena, so by_kind holds what is live of each at the fullest step. */
+typedef struct hl_memory {
+    size_t by_kind[HL_MEM_KINDS];
+    size_t arena;       /* size of the arena */
+    size_t lower_bound; /* no placement can need a smaller arena */
+    size_t total;       /* arena + parameters + optimizer + packed */
+    int peak_step;      /* index of the fullest kernel call, and its op */
+    const char *peak_op;
+} hl_memory;
+
+/* device: "cpu" (fastest kernels built in), "cpu:portable" (plain C kernels only). */
+typedef struct hl_session_options {
+    const char *device;
+    bool frozen; /* parameters will not change: pack them once, and let the store's copy go */
+} hl_session_options;
+
+/* Compiles without allocating parameters or the arena. */
+HL_API hl_plan *hl_plan_new(const hl_graph *g, const hl_session_options *options, hl_error *err);
+HL_API void hl_plan_free(hl_plan *plan);
+HL_API hl_memory hl_plan_memory(const hl_plan *plan);
+/* One line per kernel call, as snprintf. */
+HL_API size_t hl_plan_print(const hl_plan *plan, char *text, size_t size);
+
+/* Compiles g and binds it to params, which must outlive the session; g may go. NULL on error. */
+HL_API hl_session *hl_session_new(const hl_graph *g, hl_params *params, const char *device, hl_error *err);
+HL_API hl_session *hl_session_open(const hl_graph *g, hl_params *params, const hl_session_options *options,
+                                   hl_error *err);
+HL_API void hl_session_free(hl_session *s);
+/* Where to write an input, row-major; NULL if there is none of that name. Valid for the session's
+ * life; its content persists from run to run. */
+HL_API float *hl_session_input(hl_session *s, const char *name);
+HL_API const float *hl_session_output(const hl_session *s, const char *name);
+HL_API hl_shape hl_session_shape(const hl_session *s, const char *name);
+HL_API hl_status hl_session_set(hl_session *s, const char *scalar, float value);
+/* The step number that randomness is drawn from; each run adds one. */
+HL_API void hl_session_set_step(hl_session *s, uint64_t step);
+HL_API uint64_t hl_session_step(const hl_session *s);
+HL_API hl_status hl_session_run(hl_session *s, hl_error *err);
+HL_API hl_memory hl_session_memory(const hl_session *s);
+/* Seconds spent per kernel call since profiling was switched on, as text, dearest first. */
+HL_API void hl_session_profile(hl_session *s, bool on);
+HL_API size_t hl_session_profile_print(const hl_session *s, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

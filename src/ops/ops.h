@@ -1,0 +1,36 @@
+/* The ops, by name. */
+#ifndef HL_OPS_OPS_H
+#define HL_OPS_OPS_H
+
+#include "graph/graph.h"
+#include "ops/params.h"
+
+#define HL_OP(name) extern const hl_op_def hl_op_##name;
+#include "ops/ops.def"
+#undef HL_OP
+
+/* All ops, in the order of ops.def. */
+int hl_op_count(void);
+const hl_op_def *hl_op_at(int index);
+const hl_op_def *hl_op_find(const char *name);
+
+/* ------------------------------------------------------------------ for gradient rules */
+
+/* Sums t over the axes that broadcasting to its shape from `shape` has repeated. */
+hl_tensor hl_sum_to(hl_graph *g, hl_tensor t, hl_shape shape);
+/* hl_matmul with an absent or present bias [N] added to every row and an activation after it. */
+hl_tensor hl_matmul_bias(hl_graph *g, hl_tensor a, bool transpose_a, hl_tensor b, bool transpose_b,
+                         hl_tensor bias, hl_activation activation);
+/* Sum over axes [begin, end), which are dropped, times scale. */
+hl_tensor hl_reduce(hl_graph *g, hl_tensor x, int begin, int end, float scale);
+hl_tensor hl_reshape_to(hl_graph *g, hl_tensor x, hl_shape shape);
+/* Dropout that draws from an existing stream, one number per `group` elements. */
+hl_tensor hl_dropout_stream(hl_graph *g, hl_tensor x, float p, uint32_t stream, int64_t group);
+/* All f32 operands present with dtype f32, else an error that names the op. For shape rules. */
+bool hl_want_f32(hl_graph *g, const hl_node *n);
+/* Patches of x [B,C,H,W] averaged over each cell of an adaptive [h,w] pool of the convolution's
+ * output -> [B,h,w,C*kh*kw]: the pool of a convolution is a matmul of this. */
+hl_tensor hl_patch_mean(hl_graph *g, hl_tensor x, int kernel_h, int kernel_w, int stride, int padding,
+                        int64_t h, int64_t w);
+
+#endif

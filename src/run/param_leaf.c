@@ -1,0 +1,32 @@
+/* Parameters and state as leaves of a graph: where the graph meets the store. */
+#include "ops/ops.h"
+#include "run/params.h"
+
+static hl_tensor declare(hl_graph *g, hl_params *params, const char *name, hl_role role, hl_shape shape,
+                         hl_init_rule init)
+{
+    hl_error err = {0};
+    hl_param_params p = {.role = role, .shape = shape};
+    if (hl_params_declare(params, name, role, shape, init, &p.index, &err) != HL_OK)
+        return hl_graph_fail(g, "%s", err.message);
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->op == &hl_op_param && ((hl_param_params *)g->nodes[i]->params)->index == p.index)
+            return hl_node_output(g->nodes[i], 0);
+    p.name = hl_params_at(params, p.index).name;
+    return hl_graph_apply(g, &hl_op_param, 0, NULL, &p);
+}
+
+hl_tensor hl_param(hl_graph *g, hl_params *params, const char *name, int rank, const int64_t *dim,
+                   hl_init_rule init)
+{
+    if (!g || g->failed)
+        return (hl_tensor){0};
+    return declare(g, params, name, HL_PARAMETER, hl_shape_make(rank, dim), init);
+}
+
+hl_tensor hl_state(hl_graph *g, hl_params *params, const char *name, int rank, const int64_t *dim)
+{
+    if (!g || g->failed)
+        return (hl_tensor){0};
+    return declare(g, params, name, HL_OPTIMIZER, hl_shape_make(rank, dim), (hl_init_rule){HL_ZEROS, 0});
+}

@@ -1,0 +1,106 @@
+/* Plans and profiles as text. */
+#include "run/session.h"
+
+#include "ops/ops.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct writer {
+    char *text;
+    size_t size, used;
+} writer;
+
+static void put(writer *w, const char *format, ...) HL_PRINTF(2, 3);
+
+static void put(writer *w, const char *format, ...)
+{
+    size_t room = w->used < w->size ? w->size - w->used : 0;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(room ? w->text + w->used : NULL, room, format, args);
+    va_end(args);
+    w->used += n > 0 ? (size_t)n : 0;
+}
+
+static void put_shapes(writer *w, const hl_view *v, int n)
+{
+    for (int k = 0; k < n; k++)
+        put(w, " %s", v[k].count || v[k].shape.rank ? hl_shape_print(v[k].shape).text : "-");
+}
+
+static double flops_of(const hl_graph *g, const hl_node *n)
+{
+    if (n->op->flops)
+        return n->op->flops(g, n);
+    return n->n_out ? (double)hl_info(g, hl_node_output(n, 0))->count : 0;
+}
+
+size_t hl_plan_print(const hl_plan *p, char *text, size_t size)
+{
+    writer w = {text, size, 0};
+    for (int i = 0; i < p->n_calls; i++) {
+        const hl_call *c = &p->calls[i];
+        put(&w, "%4d %-24s %-10s", i, c->kernel->op, c->kernel->name);
+        put_shapes(&w, c->in, c->n_in);
+        put(&w, " ->");
+        put_shapes(&w, c->out, c->n_out);
+        put(&w, "\n");
+    }
+    return w.used;
+}
+
+size_t hl_graph_print(const hl_graph *g, char *text, size_t size)
+{
+    writer w = {text, size, 0};
+    for (int i = 0; i < g->n_nodes; i++) {
+        const hl_node *n = g->nodes[i];
+        put(&w, "%-24s", n->op->name);
+        for (int k = 0; k < n->n_in; k++)
+            put(&w, " %%%d", n->in[k].id);
+        put(&w, " ->");
+        for (int k = 0; k < n->n_out; k++)
+            put(&w, " %%%d %s", n->first_out + k, hl_shape_print(hl_shape_of(g, hl_node_output(n, k))).text);
+        if (n->op == &hl_op_input)
+            put(&w, " '%s'", ((hl_input_params *)n->params)->name);
+        if (n->op == &hl_op_param)
+            put(&w, " '%s'", ((hl_param_params *)n->params)->name);
+        put(&w, "\n");
+    }
+    return w.used;
+}
+
+typedef struct row {
+    int call;
+    double seconds;
+} row;
+
+static int dearest_first(const void *a, const void *b)
+{
+    double x = ((const row *)a)->seconds, y = ((const row *)b)->seconds;
+    return x < y ? 1 : x > y ? -1 : ((const row *)a)->call - ((const row *)b)->call;
+}
+
+size_t hl_session_profile_print(const hl_session *s, char *text, size_t size)
+{
+    const hl_plan *p = s->plan;
+    writer w = {text, size, 0};
+    row *rows = hl_alloc((size_t)p->n_calls, sizeof *rows);
+    double runs = s->profiled_runs ? (double)s->profiled_runs : 1;
+    for (int i = 0; rows && i < p->n_calls; i++)
+        rows[i] = (row){i, s->seconds[i] / runs};
+    if (rows)
+        qsort(rows, (size_t)p->n_calls, sizeof *rows, dearest_first);
+    put(&w, "%10s %9s  call op\n", "ms", "GFLOP/s");
+    for (int i = 0; rows && i < p->n_calls; i++) {
+        const hl_call *c = &p->calls[rows[i].call];
+        double rate = flops_of(p->graph, p->call_nodes[rows[i].call]) / (rows[i].seconds > 0 ? rows[i].seconds : 1);
+        put(&w, "%10.4f %9.2f  %4d %s/%s", 1e3 * rows[i].seconds, 1e-9 * rate, rows[i].call, c->kernel->op,
+            c->kernel->name);
+        put_shapes(&w, c->in, c->n_in);
+        put(&w, "\n");
+    }
+    hl_free(rows);
+    return w.used;
+}
