@@ -59,7 +59,8 @@ static hl_status look_at(robomimic *r, int64_t demo, const rm_group *g, int k, l
     return HL_OK;
 }
 
-static hl_status check_length(const robomimic *r, int64_t demo, const rm_group *g, const look *l, hl_error *err)
+static hl_status check_length(const robomimic *r, int64_t demo, const rm_group *g, const look *l,
+                              hl_error *err)
 {
     const char *file = l->file, *path = l->path;
     if (!hl_hdf_is_number(l->type))
@@ -68,10 +69,12 @@ static hl_status check_length(const robomimic *r, int64_t demo, const rm_group *
         return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found a scalar, expected one row per step");
     if (l->h->dim[0] == 0)
         return hl_hdf_fail(err, HL_ERR_DATA, file, path,
-                           "found shape %s: the demonstration is empty, expected at least one step", l->shape);
+                           "found shape %s: the demonstration is empty, expected at least one step",
+                           l->shape);
     if (r->demo[demo].steps && l->h->dim[0] != (hsize_t)r->demo[demo].steps)
-        return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found shape %s, expected %lld steps as in %s", l->shape,
-                           (long long)r->demo[demo].steps, g == &r->group[RM_ACTION] ? "num_samples" : "the actions");
+        return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found shape %s, expected %lld steps as in %s",
+                           l->shape, (long long)r->demo[demo].steps,
+                           g == &r->group[RM_ACTION] ? "num_samples" : "the actions");
     return HL_OK;
 }
 
@@ -82,12 +85,14 @@ static hl_status check_image(rm_group *g, const look *l, hl_error *err)
     int c = hwc ? 3 : 1, y = hwc || plain ? 1 : 2;
     bool fits = plain || (h->rank == 4 && h->dim[c] == (hsize_t)g->channels);
     if (!fits || h->dim[y] < 1 || h->dim[y + 1] < 1 || h->dim[y] > INT32_MAX || h->dim[y + 1] > INT32_MAX)
-        return hl_hdf_fail(err, HL_ERR_DATA, l->file, l->path, "found shape %s, expected (steps, %s) with %lld %s",
-                           l->shape, hwc ? "height, width, channels" : "channels, height, width",
+        return hl_hdf_fail(err, HL_ERR_DATA, l->file, l->path,
+                           "found shape %s, expected (steps, %s) with %lld %s", l->shape,
+                           hwc ? "height, width, channels" : "channels, height, width",
                            (long long)g->channels, g->channels == 1 ? "channel" : "channels");
     if (h->bytes && g->clip[0] < g->clip[1])
-        return hl_hdf_fail(err, HL_ERR_DATA, l->file, l->path,
-                           "found type uint8, which is divided by 255, but a clip is set for it: drop the clip");
+        return hl_hdf_fail(
+            err, HL_ERR_DATA, l->file, l->path,
+            "found type uint8, which is divided by 255, but a clip is set for it: drop the clip");
     if ((int64_t)h->dim[y] > g->most_height)
         g->most_height = (int64_t)h->dim[y];
     if ((int64_t)h->dim[y + 1] > g->most_width)
@@ -107,12 +112,13 @@ static hl_status check_vector(rm_group *g, int k, const look *l, hl_error *err)
     }
     rm_key *key = &g->key[k];
     if (size < 1)
-        return hl_hdf_fail(err, HL_ERR_DATA, l->file, l->path, "found shape %s, expected 1 to 1e9 elements per step",
-                           l->shape);
-    if (key->size && size != key->size)
         return hl_hdf_fail(err, HL_ERR_DATA, l->file, l->path,
-                           "found shape %s, expected %lld elements per step as in the demonstrations before it",
-                           l->shape, (long long)key->size);
+                           "found shape %s, expected 1 to 1e9 elements per step", l->shape);
+    if (key->size && size != key->size)
+        return hl_hdf_fail(
+            err, HL_ERR_DATA, l->file, l->path,
+            "found shape %s, expected %lld elements per step as in the demonstrations before it", l->shape,
+            (long long)key->size);
     key->size = size;
     return HL_OK;
 }
@@ -146,9 +152,10 @@ static hl_status check_size(const robomimic *r, int64_t demo, rm_group *g, hl_er
         return HL_OK;
     rm_path(r, demo, g->key[0].path, path);
     return hl_hdf_fail(err, HL_ERR_DATA, file_of(r, demo), path,
-                       "%s: found %lld elements per step in %d key%s, expected %s%lld as the model reads%s", g->name,
-                       (long long)size, g->n_keys, g->n_keys == 1 ? "" : "s", g->pad ? "at most " : "",
-                       (long long)g->wanted, size < g->wanted ? "; pad them with zeros (pad: zero)" : "");
+                       "%s: found %lld elements per step in %d key%s, expected %s%lld as the model reads%s",
+                       g->name, (long long)size, g->n_keys, g->n_keys == 1 ? "" : "s",
+                       g->pad ? "at most " : "", (long long)g->wanted,
+                       size < g->wanted ? "; pad them with zeros (pad: zero)" : "");
 }
 
 static hl_status check_group(robomimic *r, int64_t demo, int which, hl_error *err)
@@ -196,7 +203,8 @@ static hl_status check_num_samples(robomimic *r, int64_t demo, hl_error *err)
     H5Gclose(id);
     if (status == HL_OK && found && value < 1)
         return hl_hdf_fail(err, HL_ERR_DATA, file_of(r, demo), path,
-                           "num_samples is %lld: the demonstration is empty, expected at least one step", value);
+                           "num_samples is %lld: the demonstration is empty, expected at least one step",
+                           value);
     r->demo[demo].steps = found ? value : 0;
     return status;
 }

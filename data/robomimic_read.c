@@ -9,18 +9,43 @@
 
 /* ------------------------------------------------------------------ steps as stored */
 
-/* Steps [begin, begin+n) of one data set, `elements` in all, as uint8 or float. */
+/* A file may be replaced while it is trained on, and opened anew: scratch was measured for the old one. */
+static bool same_shape(robomimic *r, const rm_handle *h)
+{
+    const rm_group *g = rm_group_of(r, h->key);
+    int y = g->layout == HL_HWC || h->rank == 3 ? 1 : 2;
+    hsize_t size = 1;
+    if (h->rank < 1 || h->dim[0] != (hsize_t)r->demo[h->demo].steps)
+        return false;
+    if (g->image)
+        return (h->rank == 3 ? g->channels == 1
+                             : h->rank == 4 && h->dim[y == 1 ? 3 : 1] == (hsize_t)g->channels) &&
+               h->dim[y] <= (hsize_t)g->most_height && h->dim[y + 1] <= (hsize_t)g->most_width &&
+               (h->bytes || g->floats);
+    for (int i = 1; i < h->rank; i++)
+        size *= h->dim[i];
+    return size == (hsize_t)g->key[h->key - g->first_id].size;
+}
+
+/* Steps [begin, begin+n) of one data set as uint8 or float. */
 static hl_status read_steps(robomimic *r, const rm_handle *h, int64_t begin, int64_t n, bool bytes, void *out,
                             hl_error *err)
 {
     hsize_t start[HL_HDF_RANK] = {(hsize_t)begin}, count[HL_HDF_RANK], elements = 1;
+    const rm_group *g = rm_group_of(r, h->key);
+    char path[HL_HDF_PATH];
+    rm_path(r, h->demo, g->key[h->key - g->first_id].path, path);
+    if (!same_shape(r, h))
+        return hl_fail(err, HL_ERR_DATA, "%s: %s: its shape has changed since the file was opened",
+                       r->file[r->demo[h->demo].file].path, path);
     for (int i = 0; i < h->rank; i++) {
         count[i] = i ? h->dim[i] : (hsize_t)n;
         elements *= count[i];
     }
     hid_t space = H5Screate_simple(h->rank, h->dim, NULL), memory = H5Screate_simple(1, &elements, NULL);
     herr_t ok = -1;
-    if (space >= 0 && memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
+    if (space >= 0 && memory >= 0 &&
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
         ok = H5Dread(h->set, bytes ? H5T_NATIVE_UCHAR : H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, out);
     if (space >= 0)
         H5Sclose(space);
@@ -28,15 +53,12 @@ static hl_status read_steps(robomimic *r, const rm_handle *h, int64_t begin, int
         H5Sclose(memory);
     if (ok >= 0)
         return HL_OK;
-    const rm_group *g = rm_group_of(r, h->key);
-    char path[HL_HDF_PATH];
-    rm_path(r, h->demo, g->key[h->key - g->first_id].path, path);
     return hl_hdf_fail(err, HL_ERR_DATA, r->file[r->demo[h->demo].file].path, path,
                        "steps %lld to %lld cannot be read", (long long)begin, (long long)(begin + n - 1));
 }
 
-static hl_status check_finite(robomimic *r, int64_t demo, const rm_key *key, int64_t begin, int64_t n, const float *x,
-                              hl_error *err)
+static hl_status check_finite(robomimic *r, int64_t demo, const rm_key *key, int64_t begin, int64_t n,
+                              const float *x, hl_error *err)
 {
     for (int64_t i = 0; i < n * key->size; i++) {
         if (!isfinite(x[i])) {
@@ -143,7 +165,8 @@ static hl_status vector_window(robomimic *r, int64_t demo, int which, window w, 
     const rm_group *g = &r->group[which];
     const float *rows = rm_vectors(r, demo, which, w.begin, w.n, err);
     for (int64_t i = 0; rows && i < w.n; i++)
-        place_vector(g, &r->base.normalization.sense[which], rows + i * g->size, out + (w.repeat + i) * g->wanted);
+        place_vector(g, &r->base.normalization.sense[which], rows + i * g->size,
+                     out + (w.repeat + i) * g->wanted);
     return rows ? HL_OK : HL_ERR_DATA;
 }
 
@@ -174,7 +197,8 @@ static hl_status read_action(robomimic *r, int64_t demo, int64_t t, hl_sample *o
 {
     const rm_group *g = &r->group[RM_ACTION];
     const hl_normalizer *n = &r->base.normalization.action;
-    int64_t steps = r->demo[demo].steps, now = within(t + r->offset, steps), before = within(t - 1 + r->offset, steps);
+    int64_t steps = r->demo[demo].steps, now = within(t + r->offset, steps),
+            before = within(t - 1 + r->offset, steps);
     const float *rows = rm_vectors(r, demo, RM_ACTION, before, now - before + 1, err);
     if (!rows)
         return HL_ERR_DATA;
@@ -206,8 +230,8 @@ hl_status rm_read(hl_dataset *d, hl_split split, int64_t index, hl_sample *out, 
 {
     robomimic *r = (robomimic *)d;
     if ((unsigned)split >= HL_SPLITS || index < 0 || index >= d->count[split])
-        return hl_fail(err, HL_ERR_USAGE, "robomimic: sample %lld is outside the split's 0..%lld", (long long)index,
-                       (unsigned)split < HL_SPLITS ? (long long)d->count[split] - 1 : -1LL);
+        return hl_fail(err, HL_ERR_USAGE, "robomimic: sample %lld is outside the split's 0..%lld",
+                       (long long)index, (unsigned)split < HL_SPLITS ? (long long)d->count[split] - 1 : -1LL);
     int64_t i = find_demo(r, split, index), demo = r->of_split[split][i];
     int64_t t = index - (r->ends[split][i] - r->demo[demo].steps), frames = d->shape.frames;
     window w = {.begin = t - frames + 1 < 0 ? 0 : t - frames + 1};

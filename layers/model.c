@@ -68,15 +68,17 @@ int64_t hl_model_sense_size(const hl_model_options *o, int sense)
     return o->senses[sense] ? sizes[sense] : 0;
 }
 
-/* (1-s) new + s previous */
+/* new + w (previous - new), w [B,1] the weight of the previous action: 0 at the start of an episode. */
 static hl_tensor smooth(hl_graph *g, const hl_model_options *o, const hl_model_mode *mode, hl_tensor action)
 {
     char name[64];
-    if (mode->smoothing <= 0)
+    if (!mode->smoothing)
         return action;
     snprintf(name, sizeof name, "%sprevious", mode->prefix ? mode->prefix : "");
     hl_tensor previous = hl_input(g, name, HL_F32, 2, (int64_t[]){mode->batch, o->action});
-    return hl_add(g, hl_scale(g, action, 1 - mode->smoothing), hl_scale(g, previous, mode->smoothing));
+    snprintf(name, sizeof name, "%ssmoothing", mode->prefix ? mode->prefix : "");
+    hl_tensor w = hl_input(g, name, HL_F32, 2, (int64_t[]){mode->batch, 1});
+    return hl_add(g, action, hl_mul(g, hl_sub(g, previous, action), w));
 }
 
 hl_model hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode)

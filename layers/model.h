@@ -64,7 +64,7 @@ typedef struct hl_model_mode {
     bool encode_history;
     bool presence;    /* an input "presence" [B*frames,5] multiplies the features of each sense */
     bool given_noise; /* the noise of z is an input "eps" [B,Z], not drawn */
-    float smoothing;  /* > 0: action = (1-s) new + s "previous", an input [B,A] */
+    bool smoothing;   /* action = (1-w) new + w previous: inputs "previous" [B,A], "smoothing" [B,1] */
     bool decode;      /* build the reconstruction */
     const char *prefix; /* of the inputs' names; NULL: none */
 } hl_model_mode;

@@ -1,0 +1,264 @@
+/* The file around the demonstrations: its beginning, its masks, its name. */
+#include "data/robomimic_write.h"
+
+#include "base/error.h"
+#include "data/robomimic_write_room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static hl_status check_options(const char *path, const hl_robomimic_writer_options *o, hl_error *err)
+{
+    const int64_t most = INT64_C(1) << 30;
+    if (o->action < 1 || o->states < 0 || o->action > most || o->states > most || o->n_fields < 0 ||
+        o->gzip < 0 || o->gzip > 9)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "%s: %lld action dimensions, %lld state elements, gzip %d: out of range", path,
+                       (long long)o->action, (long long)o->states, o->gzip);
+    for (int i = 0; i < o->n_fields; i++) {
+        const hl_field *f = &o->fields[i];
+        bool image = f->kind != HL_FIELD_VECTOR;
+        if (!f->key || !*f->key || strchr(f->key, '/'))
+            return hl_fail(err, HL_ERR_USAGE, "%s: the key of field %d is not a plain name", path, i);
+        if (image ? f->height < 1 || f->width < 1 || f->height > 32768 || f->width > 32768
+                  : f->size < 1 || f->size > most)
+            return hl_fail(err, HL_ERR_USAGE, "%s: field %s has no elements, or too many", path, f->key);
+        for (int k = 0; k < i; k++)
+            if (!strcmp(f->key, o->fields[k].key))
+                return hl_fail(err, HL_ERR_USAGE, "%s: field %s is given twice", path, f->key);
+    }
+    json_t *json = o->env_args ? json_loads(o->env_args, JSON_REJECT_DUPLICATES, NULL) : json_object();
+    bool object = json_is_object(json);
+    json_decref(json);
+    if (!object)
+        return hl_fail(err, HL_ERR_USAGE, "%s: env_args is not a JSON object", path);
+    if (o->env_args && strlen(o->env_args) > 60000)
+        return hl_fail(err, HL_ERR_USAGE, "%s: env_args has %zu bytes, an HDF5 attribute holds 64 KiB", path,
+                       strlen(o->env_args));
+    return HL_OK;
+}
+
+static bool copy_options(hl_robomimic_writer *w, const char *path, const hl_robomimic_writer_options *o)
+{
+    size_t n = strlen(path) + 32, row = 1;
+    w->o = *o;
+    w->path = hl_arena_strdup(w->arena, path);
+    w->temporary = hl_arena_alloc(w->arena, n, 1);
+    w->o.env_args = hl_arena_strdup(w->arena, o->env_args ? o->env_args : "{}");
+    hl_field *fields = hl_arena_alloc(w->arena, (size_t)o->n_fields, sizeof *fields);
+    if (!w->path || !w->temporary || !w->o.env_args || !fields)
+        return false;
+    snprintf(w->temporary, n, "%s.tmp-%ld", path, (long)getpid());
+    for (int i = 0; i < o->n_fields; i++) {
+        fields[i] = o->fields[i];
+        fields[i].key = hl_arena_strdup(w->arena, o->fields[i].key);
+        if (!fields[i].key)
+            return false;
+        if (fields[i].kind == HL_FIELD_RGB && (size_t)hl_field_elements(&fields[i]) > row)
+            row = (size_t)hl_field_elements(&fields[i]);
+    }
+    w->o.fields = fields;
+    w->row = hl_alloc(row, 1);
+    return w->row != NULL;
+}
+
+static hl_status exists_already(const hl_robomimic_writer *w, hl_error *err)
+{
+    if (w->o.overwrite || access(w->path, F_OK) != 0)
+        return HL_OK;
+    return hl_fail(err, HL_ERR_IO, "%s: the file exists already; remove it or choose another name", w->path);
+}
+
+/* Variable length UTF-8, as h5py writes a str. */
+static herr_t write_text(hid_t object, const char *name, const char *text)
+{
+    hid_t space = H5Screate(H5S_SCALAR), type = H5Tcopy(H5T_C_S1), a = -1;
+    herr_t ok = -1;
+    if (H5Tset_size(type, H5T_VARIABLE) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
+        a = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (a >= 0) {
+        ok = H5Awrite(a, type, &text);
+        H5Aclose(a);
+    }
+    H5Tclose(type);
+    H5Sclose(space);
+    return ok;
+}
+
+static hl_status begin(hl_robomimic_writer *w, hl_error *err)
+{
+    hl_status status = exists_already(w, err);
+    if (status != HL_OK)
+        return status;
+    (void)unlink(w->temporary); /* of a process of the same number that crashed */
+    /* The operating system says why it cannot be created better than libhdf5 does. */
+    int fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (fd < 0 || close(fd) != 0)
+        return hl_fail(err, HL_ERR_IO, "%s: %s", w->temporary, strerror(errno));
+    w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (w->file >= 0)
+        w->data = H5Gcreate2(w->file, "data", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (w->data < 0 || write_text(w->data, "env_args", w->o.env_args) < 0)
+        return hl_writer_failed(w, NULL, err);
+    return HL_OK;
+}
+
+hl_robomimic_writer *hl_robomimic_writer_new(const char *path, const hl_robomimic_writer_options *options,
+                                             hl_error *err)
+{
+    if (check_options(path, options, err) != HL_OK)
+        return NULL;
+    hl_robomimic_writer *w = hl_alloc(1, sizeof *w);
+    if (w) {
+        w->file = w->data = -1;
+        w->arena = hl_arena_new();
+    }
+    if (!w || !w->arena || !copy_options(w, path, options)) {
+        hl_fail(err, HL_ERR_MEMORY, "%s: no memory to write it", path);
+        if (w)
+            w->temporary = NULL; /* nothing to remove */
+        hl_robomimic_writer_free(w);
+        return NULL;
+    }
+    hl_hdf_quiet saved = hl_hdf_begin();
+    hl_status status = begin(w, err);
+    hl_hdf_end(saved);
+    if (status == HL_OK)
+        return w;
+    hl_robomimic_writer_free(w);
+    return NULL;
+}
+
+/* Names as fixed-length byte strings, which is what robomimic's split tool writes. */
+static herr_t write_mask(const hl_robomimic_writer *w, hid_t masks, const char *name, bool valid)
+{
+    enum { LENGTH = 32 };
+    hsize_t count = 0;
+    for (int64_t i = 0; i < w->demos; i++)
+        count += w->valid[i] == valid;
+    char(*names)[LENGTH] = hl_alloc(count, LENGTH);
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &count, NULL), set = -1;
+    herr_t ok = -1;
+    for (int64_t i = 0, k = 0; names && i < w->demos; i++)
+        if (w->valid[i] == valid)
+            snprintf(names[k++], LENGTH, "demo_%lld", (long long)i);
+    if (names && H5Tset_size(type, LENGTH) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0)
+        set = H5Dcreate2(masks, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (set >= 0) {
+        ok = count ? H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, names) : 0;
+        ok = H5Dclose(set) < 0 ? -1 : ok;
+    }
+    H5Tclose(type);
+    H5Sclose(space);
+    hl_free(names);
+    return ok;
+}
+
+static herr_t close_file(hl_robomimic_writer *w)
+{
+    herr_t ok = w->data >= 0 ? H5Gclose(w->data) : 0;
+    if (w->file >= 0 && H5Fclose(w->file) < 0)
+        ok = -1;
+    w->data = w->file = -1;
+    return ok;
+}
+
+static herr_t write_end(hl_robomimic_writer *w)
+{
+    hid_t masks = H5Gcreate2(w->file, "mask", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    herr_t ok = masks < 0 ? -1 : hl_write_integer(w->data, "total", w->total);
+    if (ok >= 0)
+        ok = write_mask(w, masks, "train", false);
+    if (ok >= 0)
+        ok = write_mask(w, masks, "valid", true);
+    if (masks >= 0)
+        H5Gclose(masks);
+    return ok < 0 ? ok : H5Fflush(w->file, H5F_SCOPE_GLOBAL);
+}
+
+/* Opened anew, the file must hold what was written. */
+static hl_status verify(const hl_robomimic_writer *w, hl_error *err)
+{
+    hid_t file = hl_hdf_open(w->temporary, err);
+    if (file < 0)
+        return HL_ERR_IO;
+    hl_hdf_names names;
+    hl_status status = hl_hdf_list(file, "/data", w->temporary, &names, err);
+    if (status == HL_OK && names.count != w->demos)
+        status = hl_fail(err, HL_ERR_IO, "%s: read back %lld demonstrations of %lld", w->temporary,
+                         (long long)names.count, (long long)w->demos);
+    if (status == HL_OK)
+        hl_hdf_names_free(&names);
+    H5Fclose(file);
+    return status;
+}
+
+static hl_status sync_path(const char *path, int flags, hl_error *err)
+{
+    int fd = open(path, flags);
+    if (fd < 0 || fsync(fd) != 0) {
+        hl_fail(err, HL_ERR_IO, "%s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return HL_ERR_IO;
+    }
+    close(fd);
+    return HL_OK;
+}
+
+/* On disk, then under its name, then the name on disk. */
+static hl_status publish(hl_robomimic_writer *w, hl_error *err)
+{
+    hl_status status = sync_path(w->temporary, O_RDONLY, err);
+    if (status == HL_OK)
+        status = exists_already(w, err);
+    if (status != HL_OK)
+        return status;
+    if (rename(w->temporary, w->path) != 0)
+        return hl_fail(err, HL_ERR_IO, "%s: %s", w->path, strerror(errno));
+    w->finished = true;
+    char *directory = hl_arena_strdup(w->arena, w->path);
+    if (!directory)
+        return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to sync its directory", w->path);
+    char *slash = strrchr(directory, '/');
+    if (slash)
+        slash[slash == directory] = 0; /* keeps "/" itself */
+    return sync_path(slash ? directory : ".", O_RDONLY | O_DIRECTORY, err);
+}
+
+hl_status hl_robomimic_writer_finish(hl_robomimic_writer *w, hl_error *err)
+{
+    if (w->failed || w->finished)
+        return hl_fail(err, HL_ERR_USAGE, "%s: the writer %s", w->path,
+                       w->failed ? "has failed" : "is finished");
+    if (w->demos == 0)
+        return hl_fail(err, HL_ERR_USAGE, "%s: no demonstrations to write", w->path);
+    hl_hdf_quiet saved = hl_hdf_begin();
+    herr_t written = write_end(w), closed = written < 0 ? -1 : close_file(w);
+    hl_status status = closed < 0 ? hl_writer_failed(w, NULL, err) : verify(w, err);
+    if (status == HL_OK)
+        status = publish(w, err);
+    hl_hdf_end(saved);
+    w->failed = status != HL_OK;
+    return status;
+}
+
+void hl_robomimic_writer_free(hl_robomimic_writer *w)
+{
+    if (!w)
+        return;
+    hl_hdf_quiet saved = hl_hdf_begin();
+    (void)close_file(w);
+    (void)H5Eclear2(H5E_DEFAULT);
+    hl_hdf_end(saved);
+    if (w->temporary && !w->finished)
+        (void)unlink(w->temporary);
+    hl_free(w->valid);
+    hl_free(w->row);
+    hl_arena_free(w->arena);
+    hl_free(w);
+}

@@ -1,0 +1,25 @@
+/* What the files robomimic_write*.c share.  Private to them. */
+#ifndef HL_DATA_ROBOMIMIC_WRITE_ROOM_H
+#define HL_DATA_ROBOMIMIC_WRITE_ROOM_H
+
+#include "base/memory.h"
+#include "data/hdf5.h"
+#include "data/robomimic_write.h"
+
+struct hl_robomimic_writer {
+    hl_robomimic_writer_options o;
+    hl_arena *arena;
+    char *path, *temporary;
+    hid_t file, data;
+    int64_t demos, room, total;
+    bool *valid; /* [demos] */
+    bool failed, finished;
+    void *row; /* one frame as stored */
+};
+
+/* Of one frame. */
+int64_t hl_field_elements(const hl_field *f);
+herr_t hl_write_integer(hid_t object, const char *name, int64_t value);
+hl_status hl_writer_failed(const hl_robomimic_writer *w, const char *path, hl_error *err);
+
+#endif

@@ -1,0 +1,169 @@
+#include "app/command.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef HL_VERSION
+#define HL_VERSION "0.1.0"
+#endif
+
+static const hl_command commands[] = {
+#define HL_COMMAND(name, summary) {#name, summary, hl_command_##name},
+#include "app/commands.def"
+#undef HL_COMMAND
+};
+
+const hl_command *hl_commands(int *n)
+{
+    *n = (int)(sizeof commands / sizeof *commands);
+    return commands;
+}
+
+int hl_report(const hl_error *err)
+{
+    fprintf(stderr, "hl: %s\n", err->message);
+    return err->status == HL_ERR_DEVICE || err->status == HL_ERR_NUMERIC ? HL_EXIT_FAILED : HL_EXIT_USAGE;
+}
+
+/* ------------------------------------------------------------------ flags */
+
+static void print_usage(const hl_usage *u)
+{
+    printf("usage: %s\n\n%s\n", u->synopsis, u->text);
+    if (u->flags && u->flags->name)
+        printf("\n");
+    for (const hl_flag *f = u->flags; f && f->name; f++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", f->name, f->value ? " " : "", f->value ? f->value : "");
+        printf("  %-22s %s\n", left, f->help);
+    }
+    printf("\nExit code: 0 ok, 1 the run failed, 2 usage, configuration or input.\n");
+}
+
+static hl_parsed wrong_flag(const hl_usage *u, const char *name)
+{
+    const char *known[32];
+    int n = 0;
+    for (const hl_flag *f = u->flags; f && f->name && n < 32; f++)
+        known[n++] = f->name;
+    const char *nearest = hl_nearest(name, known, (size_t)n);
+    fprintf(stderr, "hl: unknown flag '--%s'%s%s%s\nusage: %s\n", name, nearest ? "; did you mean '--" : "",
+            nearest ? nearest : "", nearest ? "'?" : "", u->synopsis);
+    return HL_PARSED_WRONG;
+}
+
+static bool set_flag(const hl_flag *f, const char *value)
+{
+    if (f->kind == HL_FLAG_TEXT) {
+        *(const char **)f->out = value;
+        return true;
+    }
+    char *end;
+    errno = 0;
+    long long n = strtoll(value, &end, 10);
+    if (errno || end == value || *end || n < 0) {
+        fprintf(stderr, "hl: --%s: '%s' is not a whole number of 0 or more\n", f->name, value);
+        return false;
+    }
+    *(int64_t *)f->out = n;
+    return true;
+}
+
+/* Reads the flag at argv[*i], and its value. */
+static hl_parsed parse_flag(const hl_usage *u, int argc, char **argv, int *i)
+{
+    char name[64];
+    const char *text = argv[*i] + 2, *equals = strchr(text, '=');
+    size_t length = equals ? (size_t)(equals - text) : strlen(text);
+    snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), text);
+    for (const hl_flag *f = u->flags; f && f->name; f++) {
+        if (strcmp(f->name, name))
+            continue;
+        if (f->kind == HL_FLAG_BOOL && equals) {
+            fprintf(stderr, "hl: --%s takes no value\n", name);
+            return HL_PARSED_WRONG;
+        }
+        if (f->kind == HL_FLAG_BOOL) {
+            *(bool *)f->out = true;
+            return HL_PARSED;
+        }
+        if (!equals && *i + 1 >= argc) {
+            fprintf(stderr, "hl: --%s needs a value: %s\n", name, f->value);
+            return HL_PARSED_WRONG;
+        }
+        return set_flag(f, equals ? equals + 1 : argv[++*i]) ? HL_PARSED : HL_PARSED_WRONG;
+    }
+    return wrong_flag(u, name);
+}
+
+hl_parsed hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
+{
+    *n = 0;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            print_usage(u);
+            return HL_PARSED_HELP;
+        }
+    }
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] != '-' || !argv[i][1]) {
+            argv[++*n] = argv[i];
+            continue;
+        }
+        if (argv[i][1] != '-')
+            return wrong_flag(u, argv[i] + 1);
+        hl_parsed parsed = parse_flag(u, argc, argv, &i);
+        if (parsed != HL_PARSED)
+            return parsed;
+    }
+    if (*n < u->min_positional || (u->max_positional >= 0 && *n > u->max_positional)) {
+        fprintf(stderr, "hl: %s\nusage: %s\n", *n < u->min_positional ? "an argument is missing" : "too many arguments",
+                u->synopsis);
+        return HL_PARSED_WRONG;
+    }
+    return HL_PARSED;
+}
+
+/* ------------------------------------------------------------------ hl */
+
+static void print_help(FILE *to)
+{
+    int n;
+    const hl_command *c = hl_commands(&n);
+    fprintf(to, "hl %s: train, measure and deploy the H-L robot model\n\nusage: hl COMMAND ...\n\n", HL_VERSION);
+    for (int i = 0; i < n; i++)
+        fprintf(to, "  %-10s %s\n", c[i].name, c[i].summary);
+    fprintf(to, "\nhl COMMAND --help tells more; hl --version the version.\n");
+}
+
+int hl_main(int argc, char **argv)
+{
+    int n;
+    const hl_command *c = hl_commands(&n);
+    const char *names[32];
+    if (argc < 2) {
+        print_help(stderr);
+        return HL_EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_help(stdout);
+        return HL_EXIT_OK;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("hl %s\n", HL_VERSION);
+        return HL_EXIT_OK;
+    }
+    for (int i = 0; i < n; i++) {
+        if (!strcmp(c[i].name, argv[1]))
+            return c[i].run(argc - 1, argv + 1);
+        names[i] = c[i].name;
+    }
+    const char *nearest = hl_nearest(argv[1], names, (size_t)n);
+    fprintf(stderr, "hl: there is no command '%s'%s%s%s\n", argv[1], nearest ? "; did you mean '" : " (see hl --help)",
+            nearest ? nearest : "", nearest ? "'?" : "");
+    return HL_EXIT_USAGE;
+}

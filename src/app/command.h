@@ -1,0 +1,54 @@
+/* What every command shares: its arguments, its exit code, its way to speak.
+ * Results go to stdout, logs and progress to stderr. */
+#ifndef HL_APP_COMMAND_H
+#define HL_APP_COMMAND_H
+
+#include "hl.h"
+
+/* Exit codes that scripts rely on. */
+enum { HL_EXIT_OK = 0, HL_EXIT_FAILED = 1, HL_EXIT_USAGE = 2 };
+
+typedef struct hl_command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
+} hl_command;
+
+#define HL_COMMAND(name, summary) int hl_command_##name(int argc, char **argv);
+#include "app/commands.def"
+#undef HL_COMMAND
+
+/* All commands; *n is their number. */
+const hl_command *hl_commands(int *n);
+
+/* `hl ...`: finds the command and runs it. */
+int hl_main(int argc, char **argv);
+
+typedef enum hl_flag_kind { HL_FLAG_BOOL, HL_FLAG_INT, HL_FLAG_TEXT } hl_flag_kind;
+
+/* One --flag of a command. out: bool *, int64_t * (0 or more) or const char **. */
+typedef struct hl_flag {
+    const char *name; /* without the dashes; NULL ends a list */
+    hl_flag_kind kind;
+    void *out;
+    const char *value; /* shown in the help: N, PATH; NULL for HL_FLAG_BOOL */
+    const char *help;
+} hl_flag;
+
+typedef struct hl_usage {
+    const char *synopsis; /* "hl eval CHECKPOINT [--episodes N]" */
+    const char *text;     /* what the command does, in a paragraph */
+    const hl_flag *flags;
+    int min_positional, max_positional; /* max -1: any number */
+} hl_usage;
+
+typedef enum hl_parsed { HL_PARSED, HL_PARSED_HELP, HL_PARSED_WRONG } hl_parsed;
+
+/* Reads the flags (--name VALUE, --name=VALUE) and moves the positional arguments to the front of
+ * argv[1..], their number to *n. --help prints the usage to stdout; a fault a sentence to stderr. */
+hl_parsed hl_parse_arguments(const hl_usage *usage, int argc, char **argv, int *n);
+
+/* Prints "hl: message" to stderr and returns the exit code that fits the status: 1 for failures of
+ * the run (device, numeric), 2 for usage, config, input, files and memory. */
+int hl_report(const hl_error *err);
+
+#endif

@@ -1,0 +1,331 @@
+#include "run/params.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/philox.h"
+#include "graph/graph.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct entry {
+    char *name;
+    uint64_t hash; /* FNV-1a-64 of name */
+    hl_role role;
+    hl_shape shape;
+    hl_init_rule init;
+    int64_t count;
+    float *data;
+    bool released;
+} entry;
+
+struct hl_params {
+    uint64_t seed, version;
+    int n, room;
+    entry *entries;
+    int slots; /* power of two, at least 2 * room */
+    int *slot; /* entry index + 1, or 0: open addressing */
+};
+
+/* ------------------------------------------------------------------ initial values */
+
+/* Random values are a function of (seed, name, index) alone: the hash of the name takes the place of
+ * (step, stream) in Philox's counter. So the order of declaration and the number of threads do not
+ * matter, and a tensor added to a model leaves the others as they were. */
+static hl_philox words(const hl_params *params, const entry *e, int64_t block)
+{
+    return hl_philox_block(params->seed, (uint32_t)e->hash, (uint32_t)(e->hash >> 32), (uint64_t)block);
+}
+
+/* One block of four values at 4 * block, fewer at the end. */
+static void fill_uniform(const hl_params *params, const entry *e, float bound)
+{
+    int64_t blocks = e->count / 4;
+#pragma omp parallel for schedule(static) if (blocks > 4096)
+    for (int64_t b = 0; b < blocks; b++) {
+        hl_philox w = words(params, e, b);
+        for (int k = 0; k < 4; k++)
+            e->data[4 * b + k] = bound * (2.0f * hl_uniform_float(w.v[k]) - 1.0f);
+    }
+    hl_philox w = words(params, e, blocks);
+    for (int64_t i = 4 * blocks; i < e->count; i++)
+        e->data[i] = bound * (2.0f * hl_uniform_float(w.v[i % 4]) - 1.0f);
+}
+
+/* Box-Muller (1958), in double so that one libm rounds as another. */
+static void fill_normal(const hl_params *params, const entry *e)
+{
+    const double turn = 6.283185307179586476925286766559;
+    int64_t blocks = (e->count + 3) / 4;
+#pragma omp parallel for schedule(static) if (blocks > 4096)
+    for (int64_t b = 0; b < blocks; b++) {
+        hl_philox w = words(params, e, b);
+        double value[4];
+        for (int k = 0; k < 4; k += 2) {
+            double radius = sqrt(-2.0 * log((double)hl_uniform_open(w.v[k])));
+            double angle = turn * (double)hl_uniform_float(w.v[k + 1]);
+            value[k] = radius * cos(angle);
+            value[k + 1] = radius * sin(angle);
+        }
+        for (int k = 0; k < 4 && 4 * b + k < e->count; k++)
+            e->data[4 * b + k] = (float)value[k];
+    }
+}
+
+static void fill_ones(const entry *e)
+{
+    for (int64_t i = 0; i < e->count; i++)
+        e->data[i] = 1.0f;
+}
+
+static void initialise(const hl_params *params, const entry *e)
+{
+    if (!e->count)
+        return; /* and the other dimensions may be anything */
+    int64_t columns = hl_shape_span(e->shape, 1, e->shape.rank);
+    int64_t fan_in = e->init.fan_in ? e->init.fan_in : columns;
+    switch (e->init.kind) {
+    case HL_ZEROS:
+        break; /* as the operating system gave it: not even touched */
+    case HL_ONES:
+        fill_ones(e);
+        break;
+    case HL_FAN_IN:
+    case HL_UNIFORM_HIDDEN:
+        fill_uniform(params, e, (float)(1.0 / sqrt((double)fan_in)));
+        break;
+    case HL_XAVIER:
+        fill_uniform(params, e, (float)sqrt(6.0 / ((double)e->shape.dim[0] + (double)columns)));
+        break;
+    case HL_NORMAL:
+        fill_normal(params, e);
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------ the store */
+
+hl_params *hl_params_new(uint64_t seed)
+{
+    hl_params *params = hl_alloc(1, sizeof *params);
+    if (params)
+        params->seed = seed;
+    return params;
+}
+
+static size_t data_bytes(const entry *e)
+{
+    return (size_t)e->count * sizeof(float); /* hl_shape_count saw that it fits */
+}
+
+void hl_params_free(hl_params *params)
+{
+    if (!params)
+        return;
+    for (int i = 0; i < params->n; i++) {
+        hl_free_tensor(params->entries[i].data, data_bytes(&params->entries[i]));
+        hl_free(params->entries[i].name);
+    }
+    hl_free(params->entries);
+    hl_free(params->slot);
+    hl_free(params);
+}
+
+int hl_params_count(const hl_params *params)
+{
+    return params->n;
+}
+
+static entry *entry_at(const hl_params *params, int index)
+{
+    HL_ASSERT(index >= 0 && index < params->n);
+    return &params->entries[index];
+}
+
+hl_param_info hl_params_at(const hl_params *params, int index)
+{
+    const entry *e = entry_at(params, index);
+    return (hl_param_info){e->name, e->role, e->shape, e->count, e->data};
+}
+
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 0x100000001B3u;
+    return hash;
+}
+
+/* Where name is, or the free slot where it belongs. */
+static int *slot_of(const hl_params *params, const char *name, uint64_t hash)
+{
+    /* FNV's low bits are its best mixed; equal full hashes still compare names. */
+    for (unsigned i = (unsigned)hash;; i++) {
+        int *slot = &params->slot[i & (unsigned)(params->slots - 1)];
+        if (!*slot ||
+            (params->entries[*slot - 1].hash == hash && !strcmp(params->entries[*slot - 1].name, name)))
+            return slot;
+    }
+}
+
+int hl_params_find(const hl_params *params, const char *name)
+{
+    return params->slots ? *slot_of(params, name, hash_name(name)) - 1 : -1;
+}
+
+/* Room for one more entry. A failure leaves the store as it was. */
+static bool grow(hl_params *params)
+{
+    enum { FIRST = 64, LAST = 1 << 28 };
+    if (params->n < params->room)
+        return true;
+    int room = params->room ? 2 * params->room : FIRST;
+    if (room > LAST)
+        return false;
+    int *slot = hl_alloc((size_t)room * 2, sizeof *slot);
+    entry *entries = slot ? hl_realloc(params->entries, (size_t)room, sizeof *entries) : NULL;
+    if (!entries) {
+        hl_free(slot);
+        return false;
+    }
+    hl_free(params->slot);
+    params->entries = entries;
+    params->room = room;
+    params->slot = slot;
+    params->slots = 2 * room;
+    for (int i = 0; i < params->n; i++)
+        *slot_of(params, entries[i].name, entries[i].hash) = i + 1;
+    return true;
+}
+
+static hl_status check_name(const char *name, hl_error *err)
+{
+    size_t n = strlen(name);
+    if (!n || n > HL_PARAM_NAME_MAX)
+        return hl_fail(err, HL_ERR_USAGE, "a parameter's name has 1 to %d bytes, '%.40s' has %zu",
+                       HL_PARAM_NAME_MAX, name, n);
+    for (size_t i = 0; i < n; i++)
+        if (name[i] == '/' || (unsigned char)name[i] < ' ' || name[i] == 127)
+            return hl_fail(
+                err, HL_ERR_USAGE,
+                "parameter '%s': byte %zu is '/' or a control character; use letters, digits, '_' and '.'",
+                name, i);
+    if (!strcmp(name, "."))
+        return hl_fail(err, HL_ERR_USAGE, "parameter '.': a name needs more than a dot");
+    return HL_OK;
+}
+
+static hl_status check_new(const entry *e, const char *name, hl_error *err)
+{
+    hl_status status = check_name(name, err);
+    if (status != HL_OK)
+        return status;
+    if (e->count < 0)
+        return hl_fail(err, HL_ERR_SHAPE, "parameter '%s': shape %s has a negative dimension or is too large",
+                       name, hl_shape_print(e->shape).text);
+    if (e->init.fan_in < 0)
+        return hl_fail(err, HL_ERR_USAGE, "parameter '%s': a fan-in of %lld is below 0", name,
+                       (long long)e->init.fan_in);
+    if (e->init.kind == HL_XAVIER && e->shape.rank < 2)
+        return hl_fail(err, HL_ERR_SHAPE,
+                       "parameter '%s': Xavier's rule needs rows and columns, but its shape is %s", name,
+                       hl_shape_print(e->shape).text);
+    return HL_OK;
+}
+
+static const char *role_name(hl_role role)
+{
+    return role == HL_PARAMETER ? "a parameter" : "state of the optimizer";
+}
+
+static hl_status check_known(const entry *e, hl_role role, hl_shape shape, hl_error *err)
+{
+    if (e->role != role)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "'%s' is declared as %s, but the store has it as %s; choose another name", e->name,
+                       role_name(role), role_name(e->role));
+    if (!hl_shape_equal(e->shape, shape))
+        return hl_fail(err, HL_ERR_SHAPE,
+                       "parameter '%s' is declared with shape %s, but the store has it with shape %s",
+                       e->name, hl_shape_print(shape).text, hl_shape_print(e->shape).text);
+    return HL_OK;
+}
+
+hl_status hl_params_declare(hl_params *params, const char *name, hl_role role, hl_shape shape,
+                            hl_init_rule init, int *index, hl_error *err)
+{
+    HL_ASSERT((role == HL_PARAMETER || role == HL_OPTIMIZER) && shape.rank >= 0 && shape.rank <= HL_MAX_RANK);
+    HL_ASSERT(init.kind >= HL_ZEROS && init.kind <= HL_UNIFORM_HIDDEN);
+    int known = hl_params_find(params, name);
+    if (known >= 0) {
+        *index = known;
+        return check_known(&params->entries[known], role, shape, err);
+    }
+    entry e = {
+        .hash = hash_name(name), .role = role, .shape = shape, .init = init, .count = hl_shape_count(shape)};
+    hl_status status = check_new(&e, name, err);
+    if (status != HL_OK)
+        return status;
+    if (!grow(params) || !(e.name = hl_strdup(name)))
+        return hl_fail(err, HL_ERR_MEMORY, "parameter '%s': no memory to declare it", name);
+    *slot_of(params, name, e.hash) = params->n + 1;
+    *index = params->n;
+    params->entries[params->n++] = e;
+    return HL_OK;
+}
+
+/* ------------------------------------------------------------------ data */
+
+hl_status hl_params_allocate(hl_params *params, int index, hl_error *err)
+{
+    entry *e = entry_at(params, index);
+    if (!e->data)
+        e->data = hl_alloc_tensor(data_bytes(e));
+    if (!e->data)
+        return hl_fail(err, HL_ERR_MEMORY, "parameter '%s': no memory for its %zu bytes; use a smaller model",
+                       e->name, data_bytes(e));
+    e->released = false;
+    return HL_OK;
+}
+
+void hl_params_release_data(hl_params *params, int index)
+{
+    entry *e = entry_at(params, index);
+    hl_free_tensor(e->data, data_bytes(e));
+    e->released |= e->data != NULL;
+    e->data = NULL;
+}
+
+hl_status hl_params_materialize(hl_params *params, hl_error *err)
+{
+    for (int i = 0; i < params->n; i++)
+        if (params->entries[i].released)
+            return hl_fail(
+                err, HL_ERR_USAGE,
+                "parameter '%s' was let go by a frozen session; load a checkpoint into the store first",
+                params->entries[i].name);
+    for (int i = 0; i < params->n; i++) {
+        if (params->entries[i].data)
+            continue;
+        hl_status status = hl_params_allocate(params, i, err);
+        if (status != HL_OK)
+            return status;
+        initialise(params, &params->entries[i]);
+    }
+    return HL_OK;
+}
+
+uint64_t hl_params_seed(const hl_params *params)
+{
+    return params->seed;
+}
+
+uint64_t hl_params_version(const hl_params *params)
+{
+    return params->version;
+}
+
+void hl_params_advance(hl_params *params)
+{
+    params->version++;
+}
