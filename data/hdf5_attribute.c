@@ -1,5 +1,5 @@
 /* Attributes, whatever integer or string type their writer chose. */
-#include "data/hdf5.h"
+#include "data/hdf5_query.h"
 
 #include "base/error.h"
 #include "base/memory.h"

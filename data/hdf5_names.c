@@ -1,5 +1,5 @@
 /* Names: what a group holds, in the order a person would give, and which is most like a wrong one. */
-#include "data/hdf5.h"
+#include "data/hdf5_query.h"
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -79,11 +79,18 @@ int64_t hl_hdf_names_find(const hl_hdf_names *names, const char *text)
     return at ? at - names->name : -1;
 }
 
-static herr_t add_link(hid_t group, const char *name, const H5L_info_t *info, void *names)
+typedef struct listing {
+    hl_hdf_names *names;
+    bool no_memory;
+} listing;
+
+static herr_t add_link(hid_t group, const char *name, const H5L_info_t *info, void *into)
 {
+    listing *l = into;
     (void)group;
     (void)info;
-    return hl_hdf_names_add(names, name) ? 0 : -1;
+    l->no_memory = !hl_hdf_names_add(l->names, name);
+    return l->no_memory ? -1 : 0;
 }
 
 hl_status hl_hdf_list(hid_t loc, const char *path, const char *file, hl_hdf_names *names, hl_error *err)
@@ -93,11 +100,13 @@ hl_status hl_hdf_list(hid_t loc, const char *path, const char *file, hl_hdf_name
     if (group < 0)
         return hl_hdf_fail(err, HL_ERR_DATA, file, path, "expected a group");
     hsize_t at = 0;
-    herr_t ok = H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &at, add_link, names);
+    listing l = {names, false};
+    herr_t ok = H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &at, add_link, &l);
     H5Gclose(group);
     if (ok < 0) {
         hl_hdf_names_free(names);
-        return hl_hdf_fail(err, HL_ERR_DATA, file, path, "the names of the group cannot be listed");
+        return hl_hdf_fail(err, l.no_memory ? HL_ERR_MEMORY : HL_ERR_DATA, file, path,
+                           "the names of the group cannot be listed%s", l.no_memory ? ": no memory" : "");
     }
     hl_hdf_names_sort(names, 0);
     return HL_OK;

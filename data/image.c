@@ -146,17 +146,17 @@ static int64_t to_unit(float *line, int64_t width, const float clip[2])
 }
 
 /* Stored row y of channel c as floats in 0..1.  Returns the column of a bad value, or -1. */
-static int64_t decode_row(const hl_image *m, int64_t c, int64_t y, float *line, float *bad)
+static int64_t decode_row(const hl_pixels *m, int64_t c, int64_t y, float *line, float *bad)
 {
     int64_t step = m->layout == HL_HWC ? m->channels : 1;
     int64_t start = m->layout == HL_HWC ? y * m->width * m->channels + c : (c * m->height + y) * m->width;
     if (m->bytes) {
-        const uint8_t *p = (const uint8_t *)m->pixels + start;
+        const uint8_t *p = (const uint8_t *)m->data + start;
         for (int64_t x = 0; x < m->width; x++)
             line[x] = (float)p[x * step] / 255.0f;
         return -1; /* a byte is always a pixel */
     }
-    const float *p = (const float *)m->pixels + start;
+    const float *p = (const float *)m->data + start;
     for (int64_t x = 0; x < m->width; x++)
         line[x] = p[x * step];
     int64_t at = to_unit(line, m->width, m->clip);
@@ -190,7 +190,7 @@ static void filter_columns(const axis *a, int64_t size, const float *strip, floa
     }
 }
 
-bool hl_image_read(hl_resizer *r, const hl_image *m, float *out, hl_bad_pixel *bad)
+bool hl_pixels_read(hl_resizer *r, const hl_pixels *m, float *out, hl_bad_pixel *bad)
 {
     bool same_width = m->width == r->size, same_height = m->height == r->size;
     axis_fit(&r->rows, m->height, r->size, r->kind);

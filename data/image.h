@@ -12,14 +12,14 @@ typedef enum hl_image_resize {
 } hl_image_resize;
 
 /* One frame. */
-typedef struct hl_image {
-    const void *pixels;
+typedef struct hl_pixels {
+    const void *data;
     bool bytes; /* uint8, 255 is 1 (never clipped); else float */
     hl_image_layout layout;
     int64_t channels, height, width;
     bool flip;     /* the first row is the bottom */
     float clip[2]; /* clamps to [clip[0], clip[1]] and maps that to 0..1; equal: values are in 0..1 already */
-} hl_image;
+} hl_pixels;
 
 /* Turns frames into size x size; holds the filter of the last source size and scratch rows. */
 typedef struct hl_resizer hl_resizer;
@@ -36,6 +36,6 @@ typedef struct hl_bad_pixel {
 
 /* Writes [channels,size,size].  False, with *bad filled in, if a value is not finite or (unclipped) more
  * than 1e-3 outside 0..1. */
-bool hl_image_read(hl_resizer *r, const hl_image *image, float *out, hl_bad_pixel *bad);
+bool hl_pixels_read(hl_resizer *r, const hl_pixels *frame, float *out, hl_bad_pixel *bad);
 
 #endif

@@ -14,7 +14,7 @@ enum { BINS = HL_REACH_AUDIO / 2, RINGS = HL_REACH_TACTILE / 4 };
 #define NOTCH_HZ     600.0f  /* its width */
 #define NOTCH_LOW_HZ 4000.0f /* where it is for a source at the ear's height */
 #define NOTCH_RISE   2500.0f /* how far it climbs up to a source overhead */
-#define FEEL         0.08    /* m: the gap over which a taxel's reading falls to 1/e */
+#define FEEL         0.05    /* m: the gap at which a taxel reads nothing any more */
 
 static const float microphone[2][3] = {{0.1f, 0.35f, 0.5f}, {0.1f, -0.35f, 0.5f}};
 
@@ -50,6 +50,13 @@ void hl_sense_audio(const float target[3], float audio[HL_REACH_AUDIO])
     listen(microphone[1], target, audio + BINS);
 }
 
+/* Reading of a taxel by its gap to a surface, m: 1 in contact, smoothly to nothing at FEEL. */
+static double by_gap(double gap)
+{
+    double part = fmin(fmax(1 - gap / FEEL, 0), 1);
+    return part * part;
+}
+
 /* A taxel at `point` with outward normal n: how near a sphere is on its side. */
 static double feel_sphere(const double point[3], const double n[3], const float center[3])
 {
@@ -60,9 +67,8 @@ static double feel_sphere(const double point[3], const double n[3], const float 
         facing += d[i] * n[i];
     }
     length = sqrt(length);
-    double gap = fmax(length - HL_SPHERE_RADIUS, 0);
     facing = length > 1e-9 ? facing / length : 1;
-    return (0.5 + 0.5 * facing) * exp(-gap / FEEL);
+    return (0.5 + 0.5 * facing) * by_gap(length - HL_SPHERE_RADIUS);
 }
 
 void hl_sense_tactile(const hl_arm_pose *pose, const float target[3], float tactile[HL_REACH_TACTILE])
@@ -79,7 +85,7 @@ void hl_sense_tactile(const hl_arm_pose *pose, const float target[3], float tact
                            HL_ARM_RADIUS * n[i];
             }
             double sphere = feel_sphere(point, n, target);
-            double floor_near = (0.5 - 0.5 * n[2]) * exp(-fmax(point[2], 0) / FEEL);
+            double floor_near = (0.5 - 0.5 * n[2]) * by_gap(point[2]);
             tactile[4 * ring + side] = (float)(1 - (1 - sphere) * (1 - floor_near));
         }
     }

@@ -189,13 +189,13 @@ static bool make_scratch(robomimic *r)
 static void close_robomimic(hl_dataset *d)
 {
     robomimic *r = (robomimic *)d;
-    hl_hdf_quiet saved = hl_hdf_begin();
+    hl_hdf5_scope scope = hl_hdf5_begin();
     rm_files_close(r);
-    hl_hdf_end(saved);
+    hl_hdf5_end(scope);
     for (int i = 0; i < RM_GROUPS; i++) {
         rm_group *g = &r->group[i];
         for (int64_t k = 0; g->frames && k < r->n_demos; k++)
-            hl_free((void *)g->frames[k].pixels);
+            hl_free((void *)g->frames[k].data);
         hl_free(g->frames);
         hl_free(g->cache);
         hl_resizer_free(g->resizer);
@@ -240,9 +240,9 @@ hl_dataset *hl_robomimic_open(const hl_robomimic_options *options, const hl_data
         return NULL;
     }
     r->base = (hl_dataset){.name = "robomimic", .shape = *shape, .read = rm_read, .close = close_robomimic};
-    hl_hdf_quiet saved = hl_hdf_begin();
+    hl_hdf5_scope scope = hl_hdf5_begin();
     hl_status status = open_all(r, options, err);
-    hl_hdf_end(saved);
+    hl_hdf5_end(scope);
     if (status == HL_OK)
         return &r->base;
     close_robomimic(&r->base);
@@ -269,10 +269,4 @@ const char *hl_robomimic_warning(const hl_dataset *d)
 {
     const robomimic *r = (const robomimic *)d;
     return *r->warning ? r->warning : NULL;
-}
-
-bool hl_robomimic_thread_safe(void)
-{
-    hbool_t safe = 0;
-    return H5is_library_threadsafe(&safe) >= 0 && safe;
 }

@@ -77,7 +77,5 @@ int64_t hl_robomimic_demos(const hl_dataset *d, hl_split split);
 int64_t hl_robomimic_present(const hl_dataset *d, hl_split split, hl_sense sense);
 /* A sentence about what will be slow (a chunk must be decompressed whole for one frame), or NULL. */
 const char *hl_robomimic_warning(const hl_dataset *d);
-/* Was libhdf5 built to be called from two threads?  If not, read with a loader of prefetch 0. */
-bool hl_robomimic_thread_safe(void);
 
 #endif

@@ -31,18 +31,17 @@ static bool same_shape(robomimic *r, const rm_handle *h)
 static hl_status read_steps(robomimic *r, const rm_handle *h, int64_t begin, int64_t n, bool bytes, void *out,
                             hl_error *err)
 {
-    hsize_t start[HL_HDF_RANK] = {(hsize_t)begin}, count[HL_HDF_RANK], elements = 1;
+    hsize_t start[HL_HDF_RANK] = {(hsize_t)begin}, count[HL_HDF_RANK];
     const rm_group *g = rm_group_of(r, h->key);
     char path[HL_HDF_PATH];
     rm_path(r, h->demo, g->key[h->key - g->first_id].path, path);
     if (!same_shape(r, h))
         return hl_fail(err, HL_ERR_DATA, "%s: %s: its shape has changed since the file was opened",
                        r->file[r->demo[h->demo].file].path, path);
-    for (int i = 0; i < h->rank; i++) {
+    for (int i = 0; i < h->rank; i++)
         count[i] = i ? h->dim[i] : (hsize_t)n;
-        elements *= count[i];
-    }
-    hid_t space = H5Screate_simple(h->rank, h->dim, NULL), memory = H5Screate_simple(1, &elements, NULL);
+    /* Of the same rank in memory: else libhdf5 walks through chunks element by element. */
+    hid_t space = H5Screate_simple(h->rank, h->dim, NULL), memory = H5Screate_simple(h->rank, count, NULL);
     herr_t ok = -1;
     if (space >= 0 && memory >= 0 &&
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
@@ -92,13 +91,13 @@ const float *rm_vectors(robomimic *r, int64_t demo, int which, int64_t begin, in
     return rows;
 }
 
-size_t rm_frame_bytes(const hl_image *m)
+size_t rm_frame_bytes(const hl_pixels *m)
 {
     return (size_t)(m->channels * m->height * m->width) * (m->bytes ? sizeof(uint8_t) : sizeof(float));
 }
 
-hl_status rm_frames(robomimic *r, int64_t demo, int which, int64_t begin, int64_t n, void *to, hl_image *what,
-                    hl_error *err)
+hl_status rm_frames(robomimic *r, int64_t demo, int which, int64_t begin, int64_t n, void *to,
+                    hl_pixels *what, hl_error *err)
 {
     const rm_group *g = &r->group[which];
     const rm_handle *h = rm_handle_open(r, demo, g->first_id, err);
@@ -106,14 +105,14 @@ hl_status rm_frames(robomimic *r, int64_t demo, int which, int64_t begin, int64_
         return HL_ERR_DATA;
     int y = g->layout == HL_HWC || h->rank == 3 ? 1 : 2;
     bool down = r->file[r->demo[demo].file].upside_down;
-    *what = (hl_image){.pixels = to,
-                       .bytes = h->bytes,
-                       .layout = g->layout,
-                       .channels = g->channels,
-                       .height = (int64_t)h->dim[y],
-                       .width = (int64_t)h->dim[y + 1],
-                       .flip = g->flip == HL_FLIP_ON || (g->flip == HL_FLIP_AUTO && down),
-                       .clip = {g->clip[0], g->clip[1]}};
+    *what = (hl_pixels){.data = to,
+                        .bytes = h->bytes,
+                        .layout = g->layout,
+                        .channels = g->channels,
+                        .height = (int64_t)h->dim[y],
+                        .width = (int64_t)h->dim[y + 1],
+                        .flip = g->flip == HL_FLIP_ON || (g->flip == HL_FLIP_AUTO && down),
+                        .clip = {g->clip[0], g->clip[1]}};
     return to ? read_steps(r, h, begin, n, h->bytes, to, err) : HL_OK;
 }
 
@@ -127,17 +126,17 @@ typedef struct window {
 static hl_status image_window(robomimic *r, int64_t demo, int which, window w, float *out, hl_error *err)
 {
     rm_group *g = &r->group[which];
-    hl_image frame;
+    hl_pixels frame;
     hl_status status = HL_OK;
     if (g->frames) {
         frame = g->frames[demo];
-        frame.pixels = (const char *)frame.pixels + (size_t)w.begin * rm_frame_bytes(&frame);
+        frame.data = (const char *)frame.data + (size_t)w.begin * rm_frame_bytes(&frame);
     } else {
         status = rm_frames(r, demo, which, w.begin, w.n, r->scratch, &frame, err);
     }
     for (int64_t i = 0; status == HL_OK && i < w.n; i++) {
         hl_bad_pixel bad;
-        if (!hl_image_read(g->resizer, &frame, out + (w.repeat + i) * g->wanted, &bad)) {
+        if (!hl_pixels_read(g->resizer, &frame, out + (w.repeat + i) * g->wanted, &bad)) {
             char path[HL_HDF_PATH];
             rm_path(r, demo, g->key[0].path, path);
             return hl_hdf_fail(err, HL_ERR_DATA, r->file[r->demo[demo].file].path, path,
@@ -147,7 +146,7 @@ static hl_status image_window(robomimic *r, int64_t demo, int which, window w, f
                                isfinite(bad.value) ? "value in 0..1" : "finite value",
                                isfinite(bad.value) ? "; give its range as clip: [low, high]" : "");
         }
-        frame.pixels = (const char *)frame.pixels + rm_frame_bytes(&frame);
+        frame.data = (const char *)frame.data + rm_frame_bytes(&frame);
     }
     return status;
 }
@@ -238,12 +237,12 @@ hl_status rm_read(hl_dataset *d, hl_split split, int64_t index, hl_sample *out, 
     w.n = t - w.begin + 1;
     w.repeat = frames - w.n;
 
-    hl_hdf_quiet saved = hl_hdf_begin();
+    hl_hdf5_scope scope = hl_hdf5_begin();
     hl_status status = HL_OK;
     for (int s = 0; status == HL_OK && s < HL_SENSES; s++)
         status = read_sense(r, demo, s, w, out, err);
     if (status == HL_OK)
         status = read_action(r, demo, t, out, err);
-    hl_hdf_end(saved);
+    hl_hdf5_end(scope);
     return status == HL_OK || !err ? status : err->status;
 }

@@ -3,7 +3,7 @@
 #define HL_DATA_ROBOMIMIC_ROOM_H
 
 #include "base/memory.h"
-#include "data/hdf5.h"
+#include "data/hdf5_query.h"
 #include "data/robomimic.h"
 
 enum { RM_ACTION = HL_SENSES, RM_GROUPS }; /* the senses, and the action after them */
@@ -35,8 +35,8 @@ typedef struct rm_group {
     int64_t most_height, most_width; /* of any frame */
     bool floats;                     /* some frames are not uint8 */
     hl_resizer *resizer;
-    float *cache;     /* vectors: [steps of all demos, size], as stored; or NULL */
-    hl_image *frames; /* images: [demos] their frames as stored; or NULL */
+    float *cache;      /* vectors: [steps of all demos, size], as stored; or NULL */
+    hl_pixels *frames; /* images: [demos] their frames as stored; or NULL */
 } rm_group;
 
 typedef struct rm_file {
@@ -114,9 +114,9 @@ hl_status rm_check_demos(robomimic *r, hl_error *err);
 const float *rm_vectors(robomimic *r, int64_t demo, int g, int64_t begin, int64_t n, hl_error *err);
 /* Frames [begin, begin+n) of an image group as stored, into `to` (NULL: nothing is read), and what they
  * are. */
-hl_status rm_frames(robomimic *r, int64_t demo, int g, int64_t begin, int64_t n, void *to, hl_image *what,
+hl_status rm_frames(robomimic *r, int64_t demo, int g, int64_t begin, int64_t n, void *to, hl_pixels *what,
                     hl_error *err);
-size_t rm_frame_bytes(const hl_image *m);
+size_t rm_frame_bytes(const hl_pixels *m);
 hl_status rm_read(hl_dataset *d, hl_split split, int64_t index, hl_sample *out, hl_error *err);
 
 /* robomimic_stats.c */

@@ -133,8 +133,7 @@ static hl_status read_mask(hid_t id, const char *file, const char *mask, const h
             flag[at] = true;
         }
     }
-    if (status == HL_OK)
-        hl_hdf_names_free(&listed);
+    hl_hdf_names_free(&listed);
     return status;
 }
 

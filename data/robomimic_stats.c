@@ -44,7 +44,7 @@ static hl_status cache_images(robomimic *r, int which, hl_error *err)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the index of cached images");
     for (int64_t i = 0; i < r->n_demos; i++) {
         const rm_demo *d = &r->demo[i];
-        hl_image what;
+        hl_pixels what;
         size_t bytes;
         if (!(d->has >> which & 1u))
             continue;
@@ -58,7 +58,7 @@ static hl_status cache_images(robomimic *r, int which, hl_error *err)
                 "no memory to cache the %s frames of %s (demonstration %lld of %lld): use cache: low_dim "
                 "or none instead",
                 g->name, r->file[d->file].path, (long long)(i + 1), (long long)r->n_demos);
-        g->frames[i].pixels = pixels; /* the data set's from here on, even if reading fails */
+        g->frames[i].data = pixels; /* the data set's from here on, even if reading fails */
         if (rm_frames(r, i, which, 0, d->steps, pixels, &what, err) != HL_OK)
             return HL_ERR_DATA;
         g->frames[i] = what;

@@ -4,8 +4,6 @@
 #include "base/error.h"
 #include "data/robomimic_write_room.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,15 +42,13 @@ static hl_status check_options(const char *path, const hl_robomimic_writer_optio
 
 static bool copy_options(hl_robomimic_writer *w, const char *path, const hl_robomimic_writer_options *o)
 {
-    size_t n = strlen(path) + 32, row = 1;
+    size_t row = 1;
     w->o = *o;
     w->path = hl_arena_strdup(w->arena, path);
-    w->temporary = hl_arena_alloc(w->arena, n, 1);
     w->o.env_args = hl_arena_strdup(w->arena, o->env_args ? o->env_args : "{}");
     hl_field *fields = hl_arena_alloc(w->arena, (size_t)o->n_fields, sizeof *fields);
-    if (!w->path || !w->temporary || !w->o.env_args || !fields)
+    if (!w->path || !w->o.env_args || !fields)
         return false;
-    snprintf(w->temporary, n, "%s.tmp-%ld", path, (long)getpid());
     for (int i = 0; i < o->n_fields; i++) {
         fields[i] = o->fields[i];
         fields[i].key = hl_arena_strdup(w->arena, o->fields[i].key);
@@ -92,19 +88,14 @@ static herr_t write_text(hid_t object, const char *name, const char *text)
 static hl_status begin(hl_robomimic_writer *w, hl_error *err)
 {
     hl_status status = exists_already(w, err);
+    if (status == HL_OK)
+        status = hl_hdf_sink_new(w->path, &w->sink, err);
     if (status != HL_OK)
         return status;
-    (void)unlink(w->temporary); /* of a process of the same number that crashed */
-    /* The operating system says why it cannot be created better than libhdf5 does. */
-    int fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (fd < 0 || close(fd) != 0)
-        return hl_fail(err, HL_ERR_IO, "%s: %s", w->temporary, strerror(errno));
-    w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    if (w->file >= 0)
-        w->data = H5Gcreate2(w->file, "data", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    w->data = H5Gcreate2(hl_hdf_sink_file(w->sink), "data", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (w->data < 0 || write_text(w->data, "env_args", w->o.env_args) < 0)
         return hl_writer_failed(w, NULL, err);
-    return HL_OK;
+    return hl_hdf_sink_check(w->sink, err);
 }
 
 hl_robomimic_writer *hl_robomimic_writer_new(const char *path, const hl_robomimic_writer_options *options,
@@ -114,19 +105,17 @@ hl_robomimic_writer *hl_robomimic_writer_new(const char *path, const hl_robomimi
         return NULL;
     hl_robomimic_writer *w = hl_alloc(1, sizeof *w);
     if (w) {
-        w->file = w->data = -1;
+        w->data = -1;
         w->arena = hl_arena_new();
     }
     if (!w || !w->arena || !copy_options(w, path, options)) {
         hl_fail(err, HL_ERR_MEMORY, "%s: no memory to write it", path);
-        if (w)
-            w->temporary = NULL; /* nothing to remove */
         hl_robomimic_writer_free(w);
         return NULL;
     }
-    hl_hdf_quiet saved = hl_hdf_begin();
+    hl_hdf5_scope scope = hl_hdf5_begin();
     hl_status status = begin(w, err);
-    hl_hdf_end(saved);
+    hl_hdf5_end(scope);
     if (status == HL_OK)
         return w;
     hl_robomimic_writer_free(w);
@@ -158,76 +147,47 @@ static herr_t write_mask(const hl_robomimic_writer *w, hid_t masks, const char *
     return ok;
 }
 
-static herr_t close_file(hl_robomimic_writer *w)
-{
-    herr_t ok = w->data >= 0 ? H5Gclose(w->data) : 0;
-    if (w->file >= 0 && H5Fclose(w->file) < 0)
-        ok = -1;
-    w->data = w->file = -1;
-    return ok;
-}
-
 static herr_t write_end(hl_robomimic_writer *w)
 {
-    hid_t masks = H5Gcreate2(w->file, "mask", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t masks = H5Gcreate2(hl_hdf_sink_file(w->sink), "mask", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     herr_t ok = masks < 0 ? -1 : hl_write_integer(w->data, "total", w->total);
     if (ok >= 0)
         ok = write_mask(w, masks, "train", false);
     if (ok >= 0)
         ok = write_mask(w, masks, "valid", true);
-    if (masks >= 0)
-        H5Gclose(masks);
-    return ok < 0 ? ok : H5Fflush(w->file, H5F_SCOPE_GLOBAL);
+    if (masks >= 0 && H5Gclose(masks) < 0)
+        ok = -1;
+    if (H5Gclose(w->data) < 0)
+        ok = -1;
+    w->data = -1;
+    return ok;
 }
 
 /* Opened anew, the file must hold what was written. */
 static hl_status verify(const hl_robomimic_writer *w, hl_error *err)
 {
-    hid_t file = hl_hdf_open(w->temporary, err);
-    if (file < 0)
-        return HL_ERR_IO;
+    const char *path = hl_hdf_sink_path(w->sink);
     hl_hdf_names names;
-    hl_status status = hl_hdf_list(file, "/data", w->temporary, &names, err);
-    if (status == HL_OK && names.count != w->demos)
-        status = hl_fail(err, HL_ERR_IO, "%s: read back %lld demonstrations of %lld", w->temporary,
-                         (long long)names.count, (long long)w->demos);
+    hl_status status = hl_hdf_sink_reopen(w->sink, err);
     if (status == HL_OK)
-        hl_hdf_names_free(&names);
-    H5Fclose(file);
-    return status;
-}
-
-static hl_status sync_path(const char *path, int flags, hl_error *err)
-{
-    int fd = open(path, flags);
-    if (fd < 0 || fsync(fd) != 0) {
-        hl_fail(err, HL_ERR_IO, "%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return HL_ERR_IO;
-    }
-    close(fd);
-    return HL_OK;
-}
-
-/* On disk, then under its name, then the name on disk. */
-static hl_status publish(hl_robomimic_writer *w, hl_error *err)
-{
-    hl_status status = sync_path(w->temporary, O_RDONLY, err);
-    if (status == HL_OK)
-        status = exists_already(w, err);
+        status = hl_hdf_list(hl_hdf_sink_file(w->sink), "/data", path, &names, err);
     if (status != HL_OK)
         return status;
-    if (rename(w->temporary, w->path) != 0)
-        return hl_fail(err, HL_ERR_IO, "%s: %s", w->path, strerror(errno));
-    w->finished = true;
-    char *directory = hl_arena_strdup(w->arena, w->path);
-    if (!directory)
-        return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to sync its directory", w->path);
-    char *slash = strrchr(directory, '/');
-    if (slash)
-        slash[slash == directory] = 0; /* keeps "/" itself */
-    return sync_path(slash ? directory : ".", O_RDONLY | O_DIRECTORY, err);
+    if (names.count != w->demos)
+        status = hl_fail(err, HL_ERR_IO, "%s: read back %lld demonstrations of %lld", path,
+                         (long long)names.count, (long long)w->demos);
+    hl_hdf_names_free(&names);
+    return status == HL_OK ? hl_hdf_sink_close(w->sink, err) : status;
+}
+
+static hl_status finish(hl_robomimic_writer *w, hl_error *err)
+{
+    hl_status status = write_end(w) < 0 ? hl_writer_failed(w, NULL, err) : hl_hdf_sink_close(w->sink, err);
+    if (status == HL_OK)
+        status = verify(w, err);
+    if (status == HL_OK)
+        status = exists_already(w, err);
+    return status == HL_OK ? hl_hdf_sink_commit(w->sink, err) : status;
 }
 
 hl_status hl_robomimic_writer_finish(hl_robomimic_writer *w, hl_error *err)
@@ -237,13 +197,11 @@ hl_status hl_robomimic_writer_finish(hl_robomimic_writer *w, hl_error *err)
                        w->failed ? "has failed" : "is finished");
     if (w->demos == 0)
         return hl_fail(err, HL_ERR_USAGE, "%s: no demonstrations to write", w->path);
-    hl_hdf_quiet saved = hl_hdf_begin();
-    herr_t written = write_end(w), closed = written < 0 ? -1 : close_file(w);
-    hl_status status = closed < 0 ? hl_writer_failed(w, NULL, err) : verify(w, err);
-    if (status == HL_OK)
-        status = publish(w, err);
-    hl_hdf_end(saved);
+    hl_hdf5_scope scope = hl_hdf5_begin();
+    hl_status status = finish(w, err);
+    hl_hdf5_end(scope);
     w->failed = status != HL_OK;
+    w->finished = status == HL_OK;
     return status;
 }
 
@@ -251,12 +209,11 @@ void hl_robomimic_writer_free(hl_robomimic_writer *w)
 {
     if (!w)
         return;
-    hl_hdf_quiet saved = hl_hdf_begin();
-    (void)close_file(w);
-    (void)H5Eclear2(H5E_DEFAULT);
-    hl_hdf_end(saved);
-    if (w->temporary && !w->finished)
-        (void)unlink(w->temporary);
+    hl_hdf5_scope scope = hl_hdf5_begin();
+    if (w->data >= 0)
+        (void)H5Gclose(w->data);
+    hl_hdf_sink_free(w->sink);
+    hl_hdf5_end(scope);
     hl_free(w->valid);
     hl_free(w->row);
     hl_arena_free(w->arena);

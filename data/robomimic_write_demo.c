@@ -14,9 +14,13 @@ int64_t hl_field_elements(const hl_field *f)
 
 /* ------------------------------------------------------------------ small writes */
 
+/* The operating system's reason if there is one, else libhdf5's. */
 hl_status hl_writer_failed(const hl_robomimic_writer *w, const char *path, hl_error *err)
 {
-    return hl_hdf_fail(err, HL_ERR_IO, w->temporary, path, "cannot be written; is the disk full?");
+    hl_status status = hl_hdf_sink_check(w->sink, err);
+    return status != HL_OK
+               ? status
+               : hl_hdf_fail(err, HL_ERR_IO, hl_hdf_sink_path(w->sink), path, "cannot be written");
 }
 
 herr_t hl_write_integer(hid_t object, const char *name, int64_t value)
@@ -214,6 +218,8 @@ static hl_status write_demo(hl_robomimic_writer *w, const hl_demo *d, hl_error *
         status = hl_writer_failed(w, name, err);
     if (group >= 0 && H5Gclose(group) < 0 && status == HL_OK)
         status = hl_writer_failed(w, name, err);
+    if (status == HL_OK) /* libhdf5 is not told of a write that failed */
+        status = hl_hdf_sink_check(w->sink, err);
     hl_free(scratch);
     w->demos++;
     w->total += d->steps;
@@ -225,9 +231,9 @@ hl_status hl_robomimic_write_demo(hl_robomimic_writer *w, const hl_demo *demo, h
     if (w->failed || w->finished)
         return hl_fail(err, HL_ERR_USAGE, "%s: the writer %s and takes no more demonstrations", w->path,
                        w->failed ? "has failed" : "is finished");
-    hl_hdf_quiet saved = hl_hdf_begin();
+    hl_hdf5_scope scope = hl_hdf5_begin();
     hl_status status = write_demo(w, demo, err);
-    hl_hdf_end(saved);
+    hl_hdf5_end(scope);
     w->failed = status != HL_OK;
     return status;
 }

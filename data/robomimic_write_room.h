@@ -3,14 +3,16 @@
 #define HL_DATA_ROBOMIMIC_WRITE_ROOM_H
 
 #include "base/memory.h"
-#include "data/hdf5.h"
+#include "data/hdf5_query.h"
+#include "data/hdf5_sink.h"
 #include "data/robomimic_write.h"
 
 struct hl_robomimic_writer {
     hl_robomimic_writer_options o;
     hl_arena *arena;
-    char *path, *temporary;
-    hid_t file, data;
+    char *path;
+    hl_hdf_sink *sink;
+    hid_t data; /* the group /data */
     int64_t demos, room, total;
     bool *valid; /* [demos] */
     bool failed, finished;

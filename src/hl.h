@@ -82,13 +82,12 @@ typedef enum hl_role {
 typedef enum hl_init {
     HL_ZEROS,
     HL_ONES,
-    HL_FAN_IN,        /* uniform in +-1/sqrt(fan_in): PyTorch's Linear, Conv2d and their biases */
-    HL_XAVIER,        /* uniform in +-sqrt(6/(rows+columns)): MultiheadAttention's in_proj */
-    HL_NORMAL,        /* standard normal */
-    HL_UNIFORM_HIDDEN /* uniform in +-1/sqrt(fan_in) with fan_in given: LSTM */
+    HL_FAN_IN, /* uniform in +-1/sqrt(fan_in): PyTorch's Linear, Conv2d, LSTM and their biases */
+    HL_XAVIER, /* uniform in +-sqrt(6/(rows+columns)): MultiheadAttention's in_proj */
+    HL_NORMAL, /* standard normal */
 } hl_init;
 
-/* fan_in: for HL_FAN_IN and HL_UNIFORM_HIDDEN; 0 takes the product of all dims but the first. */
+/* fan_in: for HL_FAN_IN; 0 takes the product of all dims but the first. */
 typedef struct hl_init_rule {
     hl_init kind;
     int64_t fan_in;

@@ -51,12 +51,12 @@ static inline int temporary_drop(void **state)
     return 0;
 }
 
-/* "DIR/name"; the text lives until the eighth call after this one. */
+/* "DIR/name"; the text lives for 256 more calls. Not for threads. */
 static inline const char *temporary_path(const char *name)
 {
-    static char ring[8][512];
+    static char ring[256][256];
     static int next;
-    char *path = ring[next++ % 8];
+    char *path = ring[next++ % 256];
     snprintf(path, sizeof ring[0], "%s/%s", temporary_dir, name);
     return path;
 }

@@ -1,15 +1,12 @@
 #include "app/command.h"
 
+#include "app/setup.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifndef HL_VERSION
-#define HL_VERSION "0.1.0"
-#endif
 
 static const hl_command commands[] = {
 #define HL_COMMAND(name, summary) {#name, summary, hl_command_##name},
@@ -44,7 +41,7 @@ static void print_usage(const hl_usage *u)
     printf("\nExit code: 0 ok, 1 the run failed, 2 usage, configuration or input.\n");
 }
 
-static hl_parsed wrong_flag(const hl_usage *u, const char *name)
+static int wrong_flag(const hl_usage *u, const char *name)
 {
     const char *known[32];
     int n = 0;
@@ -53,7 +50,7 @@ static hl_parsed wrong_flag(const hl_usage *u, const char *name)
     const char *nearest = hl_nearest(name, known, (size_t)n);
     fprintf(stderr, "hl: unknown flag '--%s'%s%s%s\nusage: %s\n", name, nearest ? "; did you mean '--" : "",
             nearest ? nearest : "", nearest ? "'?" : "", u->synopsis);
-    return HL_PARSED_WRONG;
+    return HL_EXIT_USAGE;
 }
 
 static bool set_flag(const hl_flag *f, const char *value)
@@ -74,7 +71,7 @@ static bool set_flag(const hl_flag *f, const char *value)
 }
 
 /* Reads the flag at argv[*i], and its value. */
-static hl_parsed parse_flag(const hl_usage *u, int argc, char **argv, int *i)
+static int parse_flag(const hl_usage *u, int argc, char **argv, int *i)
 {
     char name[64];
     const char *text = argv[*i] + 2, *equals = strchr(text, '=');
@@ -85,28 +82,28 @@ static hl_parsed parse_flag(const hl_usage *u, int argc, char **argv, int *i)
             continue;
         if (f->kind == HL_FLAG_BOOL && equals) {
             fprintf(stderr, "hl: --%s takes no value\n", name);
-            return HL_PARSED_WRONG;
+            return HL_EXIT_USAGE;
         }
         if (f->kind == HL_FLAG_BOOL) {
             *(bool *)f->out = true;
-            return HL_PARSED;
+            return HL_GO_ON;
         }
         if (!equals && *i + 1 >= argc) {
             fprintf(stderr, "hl: --%s needs a value: %s\n", name, f->value);
-            return HL_PARSED_WRONG;
+            return HL_EXIT_USAGE;
         }
-        return set_flag(f, equals ? equals + 1 : argv[++*i]) ? HL_PARSED : HL_PARSED_WRONG;
+        return set_flag(f, equals ? equals + 1 : argv[++*i]) ? HL_GO_ON : HL_EXIT_USAGE;
     }
     return wrong_flag(u, name);
 }
 
-hl_parsed hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
+int hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
 {
     *n = 0;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             print_usage(u);
-            return HL_PARSED_HELP;
+            return HL_EXIT_OK;
         }
     }
     for (int i = 1; i < argc; i++) {
@@ -116,16 +113,16 @@ hl_parsed hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
         }
         if (argv[i][1] != '-')
             return wrong_flag(u, argv[i] + 1);
-        hl_parsed parsed = parse_flag(u, argc, argv, &i);
-        if (parsed != HL_PARSED)
-            return parsed;
+        int code = parse_flag(u, argc, argv, &i);
+        if (code != HL_GO_ON)
+            return code;
     }
     if (*n < u->min_positional || (u->max_positional >= 0 && *n > u->max_positional)) {
         fprintf(stderr, "hl: %s\nusage: %s\n", *n < u->min_positional ? "an argument is missing" : "too many arguments",
                 u->synopsis);
-        return HL_PARSED_WRONG;
+        return HL_EXIT_USAGE;
     }
-    return HL_PARSED;
+    return HL_GO_ON;
 }
 
 /* ------------------------------------------------------------------ hl */

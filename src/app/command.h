@@ -41,11 +41,13 @@ typedef struct hl_usage {
     int min_positional, max_positional; /* max -1: any number */
 } hl_usage;
 
-typedef enum hl_parsed { HL_PARSED, HL_PARSED_HELP, HL_PARSED_WRONG } hl_parsed;
+/* hl_parse_arguments: the command goes on. */
+enum { HL_GO_ON = -1 };
 
 /* Reads the flags (--name VALUE, --name=VALUE) and moves the positional arguments to the front of
- * argv[1..], their number to *n. --help prints the usage to stdout; a fault a sentence to stderr. */
-hl_parsed hl_parse_arguments(const hl_usage *usage, int argc, char **argv, int *n);
+ * argv[1..], their number to *n. HL_GO_ON, or the code to exit with: after --help, which prints the usage
+ * to stdout, or a fault, which is told on stderr. */
+int hl_parse_arguments(const hl_usage *usage, int argc, char **argv, int *n);
 
 /* Prints "hl: message" to stderr and returns the exit code that fits the status: 1 for failures of
  * the run (device, numeric), 2 for usage, config, input, files and memory. */

@@ -18,17 +18,22 @@ struct hl_policy {
     bool *fresh;   /* [rows] at the start of an episode */
 };
 
-static hl_session *open_session(hl_policy *p, hl_params *params, hl_error *err)
+hl_graph *hl_policy_graph(hl_params *params, const hl_model_options *model, int64_t rows, bool smoothing)
 {
     hl_graph *g = hl_graph_new();
-    hl_model_mode mode = {.batch = p->options.rows, .smoothing = p->options.smoothing > 0};
-    hl_model m = hl_model_build(g, params, &p->model, &mode);
+    hl_model_mode mode = {.batch = rows, .smoothing = smoothing};
+    hl_model m = hl_model_build(g, params, model, &mode);
     hl_output(g, "action", m.action);
     hl_output(g, "compressed", m.compressed);
-    if (p->model.history)
+    if (model->history)
         hl_output(g, "features", m.features);
-    hl_session *s =
-        hl_session_open(g, params, &(hl_session_options){p->options.device, p->options.frozen}, err);
+    return g;
+}
+
+static hl_session *open_session(hl_policy *p, hl_params *params, hl_error *err)
+{
+    hl_graph *g = hl_policy_graph(params, &p->model, p->options.rows, p->options.smoothing > 0);
+    hl_session *s = hl_session_open(g, params, &(hl_session_options){p->options.device, p->options.frozen}, err);
     hl_graph_free(g);
     return s;
 }

@@ -15,6 +15,9 @@ typedef struct hl_policy_options {
     bool frozen; /* see hl_session_options: the store's copy of the weights goes */
 } hl_policy_options;
 
+/* The graph of acting: inputs as hl_model_mode says, outputs "action", "compressed" and (with a history)
+ * "features". */
+hl_graph *hl_policy_graph(hl_params *params, const hl_model_options *model, int64_t rows, bool smoothing);
 /* params, normalization must outlive the policy. NULL on error. */
 hl_policy *hl_policy_new(hl_params *params, const hl_model_options *model, const hl_normalization *normalization,
                          hl_policy_options options, hl_error *err);

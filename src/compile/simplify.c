@@ -19,6 +19,17 @@ static hl_tensor zeros(hl_graph *g, hl_shape s)
     return hl_fill(g, s.rank, s.dim, 0);
 }
 
+/* a and b padded alike: what the sum of two gradients of a slice is. */
+static hl_tensor add_pads(hl_graph *g, const hl_tensor *in)
+{
+    const hl_node *a = hl_made_by(g, in[0], &hl_op_pad), *b = hl_made_by(g, in[1], &hl_op_pad);
+    if (!a || !b || memcmp(a->params, b->params, sizeof(hl_pad_params)) ||
+        !hl_shape_equal(hl_shape_of(g, a->in[0]), hl_shape_of(g, b->in[0])))
+        return none;
+    const hl_pad_params *p = a->params;
+    return hl_pad(g, hl_add(g, a->in[0], b->in[0]), p->axis, p->before, p->after);
+}
+
 static hl_tensor simplify_binary(hl_graph *g, const hl_node *n, const hl_tensor *in, hl_shape out)
 {
     for (int k = 0; k < 2; k++) {
@@ -33,7 +44,7 @@ static hl_tensor simplify_binary(hl_graph *g, const hl_node *n, const hl_tensor 
     }
     if (n->op == &hl_op_sub && is_fill(g, in[1], 0) && hl_shape_equal(hl_shape_of(g, in[0]), out))
         return in[0];
-    return none;
+    return n->op == &hl_op_add ? add_pads(g, in) : none;
 }
 
 static hl_tensor simplify_affine(hl_graph *g, const hl_node *n, const hl_tensor *in)
@@ -42,6 +53,11 @@ static hl_tensor simplify_affine(hl_graph *g, const hl_node *n, const hl_tensor 
     const hl_node *fill = hl_made_by(g, in[0], &hl_op_fill);
     if (p->factor == 1 && p->offset == 0)
         return in[0];
+    const hl_node *pad = hl_made_by(g, in[0], &hl_op_pad);
+    if (pad && p->offset == 0) { /* scale what is there, not the zeros */
+        const hl_pad_params *by = pad->params;
+        return hl_pad(g, hl_scale(g, pad->in[0], p->factor), by->axis, by->before, by->after);
+    }
     if (!fill)
         return none;
     const hl_fill_params *f = fill->params;

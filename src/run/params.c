@@ -91,7 +91,6 @@ static void initialise(const hl_params *params, const entry *e)
         fill_ones(e);
         break;
     case HL_FAN_IN:
-    case HL_UNIFORM_HIDDEN:
         fill_uniform(params, e, (float)(1.0 / sqrt((double)fan_in)));
         break;
     case HL_XAVIER:
@@ -255,7 +254,7 @@ hl_status hl_params_declare(hl_params *params, const char *name, hl_role role, h
                             hl_init_rule init, int *index, hl_error *err)
 {
     HL_ASSERT((role == HL_PARAMETER || role == HL_OPTIMIZER) && shape.rank >= 0 && shape.rank <= HL_MAX_RANK);
-    HL_ASSERT(init.kind >= HL_ZEROS && init.kind <= HL_UNIFORM_HIDDEN);
+    HL_ASSERT(init.kind >= HL_ZEROS && init.kind <= HL_NORMAL);
     int known = hl_params_find(params, name);
     if (known >= 0) {
         *index = known;
@@ -296,23 +295,27 @@ void hl_params_release_data(hl_params *params, int index)
     e->data = NULL;
 }
 
+hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err)
+{
+    entry *e = entry_at(params, index);
+    if (e->data)
+        return HL_OK;
+    if (e->released)
+        return hl_fail(
+            err, HL_ERR_USAGE,
+            "parameter '%s' was let go by a frozen session; load a checkpoint into the store first", e->name);
+    hl_status status = hl_params_allocate(params, index, err);
+    if (status == HL_OK)
+        initialise(params, e);
+    return status;
+}
+
 hl_status hl_params_materialize(hl_params *params, hl_error *err)
 {
-    for (int i = 0; i < params->n; i++)
-        if (params->entries[i].released)
-            return hl_fail(
-                err, HL_ERR_USAGE,
-                "parameter '%s' was let go by a frozen session; load a checkpoint into the store first",
-                params->entries[i].name);
-    for (int i = 0; i < params->n; i++) {
-        if (params->entries[i].data)
-            continue;
-        hl_status status = hl_params_allocate(params, i, err);
-        if (status != HL_OK)
-            return status;
-        initialise(params, &params->entries[i]);
-    }
-    return HL_OK;
+    hl_status status = HL_OK;
+    for (int i = 0; i < params->n && status == HL_OK; i++)
+        status = hl_params_materialize_at(params, i, err);
+    return status;
 }
 
 uint64_t hl_params_seed(const hl_params *params)

@@ -20,6 +20,8 @@ hl_status hl_params_allocate(hl_params *params, int index, hl_error *err);
 /* Lets the data of one entry go: a session holds it in a form of its own. hl_params_materialize refuses
  * such a store, for it cannot bring the values back; hl_params_allocate (a checkpoint) can. */
 void hl_params_release_data(hl_params *params, int index);
+/* Allocates and initialises one entry, if it has no data yet. */
+hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err);
 uint64_t hl_params_seed(const hl_params *params);
 /* Counts the updates of the values: starts at 0, one more with each hl_params_advance (a training step). */
 uint64_t hl_params_version(const hl_params *params);

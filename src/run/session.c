@@ -90,7 +90,10 @@ static void set_scalars(hl_session *s)
 static hl_status open_session(hl_session *s, hl_error *err)
 {
     hl_plan *p = s->plan;
-    hl_status status = hl_params_materialize(s->params, err);
+    hl_status status = HL_OK;
+    for (int i = 0; i < p->n_storages && status == HL_OK; i++)
+        if (p->storages[i].kind == HL_IN_STORE)
+            status = hl_params_materialize_at(s->params, p->storages[i].param, err);
     if (status != HL_OK)
         return status;
     s->arena = hl_alloc_tensor(p->memory.arena);

@@ -1,4 +1,4 @@
-#include "data/hdf5.h"
+#include "data/hdf5_query.h"
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -12,41 +12,17 @@
 
 /* ------------------------------------------------------------------ errors */
 
-hl_hdf_quiet hl_hdf_begin(void)
-{
-    hl_hdf_quiet saved = {NULL, NULL};
-    (void)H5Eget_auto2(H5E_DEFAULT, &saved.function, &saved.data);
-    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    return saved;
-}
-
-void hl_hdf_end(hl_hdf_quiet saved)
-{
-    (void)H5Eset_auto2(H5E_DEFAULT, saved.function, saved.data);
-}
-
-/* Walking downward ends at the call where the fault was found: the most telling line. */
-static herr_t keep_last(unsigned n, const H5E_error2_t *e, void *text)
-{
-    (void)n;
-    if (e->desc && *e->desc)
-        snprintf(text, HL_HDF_TEXT, "%s", e->desc);
-    return 0;
-}
-
 hl_status hl_hdf_fail(hl_error *err, hl_status status, const char *file, const char *path, const char *format,
                       ...)
 {
-    char text[640], cause[HL_HDF_TEXT] = "";
+    char text[640];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (H5Eget_num(H5E_DEFAULT) > 0)
-        (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_last, cause);
-    (void)H5Eclear2(H5E_DEFAULT);
-    return hl_fail(err, status, "%s%s%s: %s%s%s%s", file, path ? ": " : "", path ? path : "", text,
-                   *cause ? " (HDF5: " : "", cause, *cause ? ")" : "");
+    status = hl_hdf5_fail(err, status, "%s%s%s: %s", file, path ? ": " : "", path ? path : "", text);
+    (void)H5Eclear2(H5E_DEFAULT); /* the reason is used up: it does not explain the next fault */
+    return status;
 }
 
 hid_t hl_hdf_open(const char *file, hl_error *err)

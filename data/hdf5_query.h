@@ -1,22 +1,12 @@
-/* Small helpers around libhdf5: errors that name file, path and cause, and attributes, strings and
- * groups of whatever kind a writer chose.  Private to data/. */
-#ifndef HL_DATA_HDF5_H
-#define HL_DATA_HDF5_H
+/* What is in an HDF5 file: errors that name file, path and cause, and attributes, strings and
+ * groups of whatever kind a writer chose.  Private to data/.  Call them between
+ * hl_hdf5_begin and hl_hdf5_end. */
+#ifndef HL_DATA_HDF5_QUERY_H
+#define HL_DATA_HDF5_QUERY_H
 
-#include "hl.h"
-
-#include <hdf5.h>
+#include "base/hdf5.h"
 
 enum { HL_HDF_RANK = 8, HL_HDF_TEXT = 160, HL_HDF_PATH = 1024 };
-
-/* libhdf5 prints its error stack unless told not to; the setting belongs to a thread, so every entry from
- * outside brackets its calls with these two. */
-typedef struct hl_hdf_quiet {
-    H5E_auto2_t function;
-    void *data;
-} hl_hdf_quiet;
-hl_hdf_quiet hl_hdf_begin(void);
-void hl_hdf_end(hl_hdf_quiet saved);
 
 /* "file: path: text (HDF5: innermost cause)".  path may be NULL; the cause is left out if there is none. */
 hl_status hl_hdf_fail(hl_error *err, hl_status status, const char *file, const char *path, const char *format,
@@ -34,6 +24,7 @@ typedef struct hl_hdf_names {
     char **name;
     int64_t count, room;
 } hl_hdf_names;
+/* The functions below that fill names leave them empty on error: freeing them then is harmless. */
 void hl_hdf_names_free(hl_hdf_names *names);
 bool hl_hdf_names_add(hl_hdf_names *names, const char *text); /* copies; false: no memory */
 /* Sorts from index `from` on, digits compared as numbers: demo_2 before demo_10. */

@@ -1,0 +1,223 @@
+#include "kernels/cpu/skinny_tiles.h"
+
+/* ---- forward, y = x w^T ----
+ * The batch lies along the vector: the panel p[k][m] is x transposed, w is read as it lies, one
+ * broadcast per weight, and sums[r][m] is y transposed until the end. */
+
+VEC_INLINE void nt_tile(const int rows, const int vecs, const float *w, size_t ldw, const float *p,
+                        size_t depth, const float *next, float *sums, size_t lds, bool first)
+{
+    vec acc[12][4];
+    VEC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        VEC_UNROLL
+        for (int v = 0; v < vecs; v++)
+            acc[r][v] = vec_splat(0);
+    }
+    for (size_t k0 = 0; k0 < depth; k0 += LINE) {
+        size_t k1 = smaller(k0 + LINE, depth);
+        if (next != NULL) {
+            VEC_UNROLL
+            for (int r = 0; r < rows; r++)
+                __builtin_prefetch(next + (size_t)r * ldw + k0, 0, 3);
+        }
+        for (size_t k = k0; k < k1; k++) {
+            const float *q = p + k * (size_t)(vecs * V);
+            if (rows < vecs) { /* hold the smaller operand */
+                vec a[4];
+                VEC_UNROLL
+                for (int r = 0; r < rows; r++) {
+                    a[r] = vec_splat(w[(size_t)r * ldw + k]);
+                    VEC_HOLD(a[r]);
+                }
+                VEC_UNROLL
+                for (int v = 0; v < vecs; v++) {
+                    vec b = vec_load(q + v * V);
+                    VEC_HOLD(b);
+                    VEC_UNROLL
+                    for (int r = 0; r < rows; r++)
+                        acc[r][v] = vec_fma(a[r], b, acc[r][v]);
+                }
+            } else {
+                vec b[4];
+                VEC_UNROLL
+                for (int v = 0; v < vecs; v++) {
+                    b[v] = vec_load(q + v * V);
+                    VEC_HOLD(b[v]);
+                }
+                VEC_UNROLL
+                for (int r = 0; r < rows; r++) {
+                    vec a = vec_splat(w[(size_t)r * ldw + k]);
+                    VEC_HOLD(a);
+                    VEC_UNROLL
+                    for (int v = 0; v < vecs; v++)
+                        acc[r][v] = vec_fma(a, b[v], acc[r][v]);
+                }
+            }
+        }
+    }
+    VEC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        VEC_UNROLL
+        for (int v = 0; v < vecs; v++) {
+            float *out = sums + (size_t)r * lds + v * V;
+            vec_store(out, first ? acc[r][v] : vec_load(out) + acc[r][v]);
+        }
+    }
+}
+
+#define NT_CASE(rows, vecs)                                                                                  \
+    static void nt_tile_##vecs(size_t n, const float *w, size_t ldw, const float *p, size_t depth,           \
+                               const float *next, float *sums, size_t lds, bool first)                       \
+    {                                                                                                        \
+        if (n == (rows))                                                                                     \
+            nt_tile(rows, vecs, w, ldw, p, depth, next, sums, lds, first);                                   \
+        else                                                                                                 \
+            for (size_t r = 0; r < n; r++)                                                                   \
+                nt_tile(1, vecs, w + r * ldw, ldw, p, depth, NULL, sums + r * lds, lds, first);              \
+    }
+NT_CASE(NT_ROWS_1, 1)
+NT_CASE(NT_ROWS_2, 2)
+NT_CASE(NT_ROWS_3, 3)
+NT_CASE(NT_ROWS_4, 4)
+
+typedef void nt_tile_fn(size_t n, const float *w, size_t ldw, const float *p, size_t depth, const float *next,
+                        float *sums, size_t lds, bool first);
+static nt_tile_fn *const nt_tiles[5] = {NULL, nt_tile_1, nt_tile_2, nt_tile_3, nt_tile_4};
+static const size_t nt_rows[5] = {0, NT_ROWS_1, NT_ROWS_2, NT_ROWS_3, NT_ROWS_4};
+
+/* The batch in blocks of at most four vectors, as even as they come. */
+typedef struct {
+    size_t count;
+    size_t row[HL_SKINNY_MAX / 4], vecs[HL_SKINNY_MAX / 4];
+    size_t padded; /* rows with padding */
+} nt_blocks;
+
+static void nt_block(nt_blocks *b, size_t m)
+{
+    size_t vecs = (m + V - 1) / V, row = 0;
+    b->count = (vecs + 3) / 4;
+    b->padded = vecs * V;
+    for (size_t i = 0; i < b->count; i++) {
+        b->row[i] = row;
+        b->vecs[i] = vecs / b->count + (i < vecs % b->count ? 1 : 0);
+        row += b->vecs[i] * V;
+    }
+}
+
+/* Panels of the k in [k0, k1): for each block its [k][vecs*V] with absent rows zero. */
+static void nt_pack(const hl_skinny *s, const nt_blocks *b, const float *x, size_t k0, size_t k1,
+                    float *panel)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        size_t width = b->vecs[i] * V;
+        float *p = panel + b->row[i] * s->n_in;
+        for (size_t r = 0; r < width; r++) {
+            size_t row = b->row[i] + r;
+            if (row < s->m)
+                for (size_t k = k0; k < k1; k++)
+                    p[k * width + r] = x[row * s->n_in + k];
+            else
+                for (size_t k = k0; k < k1; k++)
+                    p[k * width + r] = 0;
+        }
+    }
+}
+
+static void nt_group(const hl_skinny *s, const nt_blocks *b, const float *w, size_t rows, const float *panel,
+                     float *sums)
+{
+    for (size_t k = 0; k < s->n_in; k += NT_DEPTH) {
+        size_t depth = smaller(NT_DEPTH, s->n_in - k);
+        for (size_t i = 0; i < b->count; i++) {
+            size_t step = nt_rows[b->vecs[i]], width = b->vecs[i] * V;
+            const float *p = panel + b->row[i] * s->n_in + k * width;
+            for (size_t r = 0; r < rows; r += step) {
+                size_t n = smaller(step, rows - r);
+                const float *tile = w + r * s->n_in + k, *next = NULL;
+                if (i > 0) /* the first block over a tile has brought in the next one */
+                    next = NULL;
+                else if (r + 2 * step <= rows)
+                    next = tile + step * s->n_in;
+                else if (k + 2 * NT_DEPTH <= s->n_in && step <= rows)
+                    next = w + k + NT_DEPTH;
+                nt_tiles[b->vecs[i]](n, tile, s->n_in, p, depth, next, sums + r * b->padded + b->row[i],
+                                     b->padded, k == 0);
+            }
+        }
+    }
+}
+
+/* sums [rows][padded] -> y[:, o0 .. o0+rows) */
+static void nt_finish(const hl_skinny *s, const float *sums, size_t padded, size_t o0, size_t rows,
+                      const float *bias, const float *addend, float *y)
+{
+    for (size_t m = 0; m < s->m; m++) {
+        size_t at = m * s->n_out + o0;
+        for (size_t r = 0; r < rows; r++) {
+            float sum = sums[r * padded + m] + (bias ? bias[o0 + r] : 0);
+            y[at + r] = addend ? sum + addend[at + r] : sum;
+        }
+    }
+}
+
+/* One row of the batch: four dot products at a time, four streams of w per thread. */
+static void nt_single(const hl_skinny *s, const float *x, const float *w, const float *bias,
+                      const float *addend, float *y, size_t o0, size_t o1)
+{
+    size_t n = s->n_in, whole = n / (2 * V) * (2 * V);
+    for (size_t o = o0; o < o1; o += 4) {
+        size_t rows = smaller(4, o1 - o);
+        const float *row[4];
+        vec acc[4][2];
+        VEC_UNROLL
+        for (int r = 0; r < 4; r++) {
+            row[r] = w + (o + smaller((size_t)r, rows - 1)) * n;
+            acc[r][0] = acc[r][1] = vec_splat(0);
+        }
+        for (size_t k = 0; k < whole; k += 2 * V) {
+            vec a = vec_load(x + k), b = vec_load(x + k + V);
+            VEC_UNROLL
+            for (int r = 0; r < 4; r++) {
+                acc[r][0] = vec_fma(a, vec_load(row[r] + k), acc[r][0]);
+                acc[r][1] = vec_fma(b, vec_load(row[r] + k + V), acc[r][1]);
+            }
+        }
+        for (size_t r = 0; r < rows; r++) {
+            float sum = vec_sum(acc[r][0] + acc[r][1]);
+            for (size_t k = whole; k < n; k++)
+                sum += x[k] * row[r][k];
+            sum += bias ? bias[o + r] : 0;
+            y[o + r] = addend ? sum + addend[o + r] : sum;
+        }
+    }
+}
+
+void hl_skinny_nt(const hl_skinny *s, const float *x, const float *w, const float *bias, const float *addend,
+                  float *y, void *work)
+{
+    nt_blocks b;
+    nt_block(&b, s->m);
+    float *panel = work, *all_sums = panel + round_up(b.padded * s->n_in, LINE);
+#pragma omp parallel num_threads(s->threads)
+    {
+        int id = omp_get_thread_num(), count = omp_get_num_threads();
+        size_t begin, end;
+        if (s->m == 1) {
+            split(s->n_out, 4, id, count, &begin, &end);
+            nt_single(s, x, w, bias, addend, y, begin, end);
+        } else {
+            split(s->n_in, LINE, id, count, &begin, &end);
+            for (size_t k = begin; k < end; k += LINE)
+                nt_pack(s, &b, x, k, smaller(k + LINE, end), panel);
+#pragma omp barrier
+            float *sums = all_sums + (size_t)id * NT_SUMS;
+            split(s->n_out, nt_rows[b.vecs[0]], id, count, &begin, &end);
+            for (size_t o = begin; o < end; o += NT_GROUP) {
+                size_t rows = smaller(NT_GROUP, end - o);
+                nt_group(s, &b, w + o * s->n_in, rows, panel, sums);
+                nt_finish(s, sums, b.padded, o, rows, bias, addend, y);
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+/* The configuration as YAML, and its table as a page of documentation. */
+#include "app/config_room.h"
+
+#include "base/error.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ------------------------------------------------------------------ values */
+
+/* Code point at *at (valid UTF-8), which moves behind it. */
+static uint32_t next_character(const char **at)
+{
+    const unsigned char *s = (const unsigned char *)*at;
+    int more = *s < 0x80 ? 0 : *s < 0xE0 ? 1 : *s < 0xF0 ? 2 : 3;
+    uint32_t c = more ? *s & (0x3Fu >> more) : *s;
+    for (int i = 1; i <= more && s[i]; i++)
+        c = c << 6 | (s[i] & 0x3Fu);
+    for (++*at; more-- && ((unsigned char)**at & 0xC0) == 0x80;)
+        ++*at;
+    return c;
+}
+
+/* What a YAML reader refuses, or would fold as a line break. */
+static bool must_escape(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029 || c == 0xFEFF || c == 0xFFFE ||
+           c == 0xFFFF;
+}
+
+void hl_config_quote(hl_text *t, const char *string)
+{
+    hl_text_append(t, "\"");
+    for (const char *at = string, *start = at; *at; start = at) {
+        uint32_t c = next_character(&at);
+        if (must_escape(c) && (unsigned char)*start < 0x80)
+            hl_text_appendf(t, "\\x%02X", c);
+        else if (must_escape(c))
+            hl_text_appendf(t, "\\u%04X", c);
+        else if (c == '"' || c == '\\')
+            hl_text_appendf(t, "\\%c", (char)c);
+        else
+            hl_text_append_bytes(t, start, (size_t)(at - start));
+    }
+    hl_text_append(t, "\"");
+}
+
+/* A text that every YAML reader takes for a text without quotes. */
+static bool is_word(const char *string)
+{
+    static const char *const other[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
+    if (!isalpha((unsigned char)*string) && *string != '/' && *string != '_')
+        return false;
+    for (const char *at = string; *at; at++)
+        if ((unsigned char)*at >= 0x80 || (!isalnum((unsigned char)*at) && !strchr("_./-", *at)))
+            return false;
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (!strcasecmp(string, other[i]))
+            return false;
+    return true;
+}
+
+static void append_string(hl_text *t, const char *string)
+{
+    if (is_word(string))
+        hl_text_append(t, string);
+    else
+        hl_config_quote(t, string);
+}
+
+/* With the fewest digits that read back as the same number. */
+static void append_float(hl_text *t, double x)
+{
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    hl_text_append(t, text);
+}
+
+/* The name of an ENUM's value. */
+static void append_choice(hl_text *t, const char *choices, int value)
+{
+    const char *at = choices;
+    for (int i = 0; i < value; i++) {
+        at = strchr(at, '|');
+        HL_ASSERT(at);
+        at++;
+    }
+    hl_text_append_bytes(t, at, strcspn(at, "|"));
+}
+
+void hl_config_append(hl_text *t, const hl_config *c, const hl_config_line *line)
+{
+    const void *member = (const char *)c + line->offset;
+    const hl_widths *ints = member;
+    const hl_strings *strings = member;
+    switch (line->type) {
+    case HL_CONFIG_TYPE_INT:
+        hl_text_appendf(t, "%lld", (long long)*(const int64_t *)member);
+        break;
+    case HL_CONFIG_TYPE_SEED:
+        hl_text_appendf(t, "%llu", (unsigned long long)*(const uint64_t *)member);
+        break;
+    case HL_CONFIG_TYPE_FLOAT:
+        append_float(t, *(const double *)member);
+        break;
+    case HL_CONFIG_TYPE_BOOL:
+        hl_text_append(t, *(const bool *)member ? "true" : "false");
+        break;
+    case HL_CONFIG_TYPE_ENUM:
+        append_choice(t, line->limits, *(const int *)member);
+        break;
+    case HL_CONFIG_TYPE_TEXT:
+        append_string(t, *(char *const *)member);
+        break;
+    case HL_CONFIG_TYPE_INTS:
+        for (int i = 0; i < ints->n; i++)
+            hl_text_appendf(t, "%s%lld", i ? ", " : "[", (long long)ints->at[i]);
+        hl_text_append(t, ints->n ? "]" : "[]");
+        break;
+    case HL_CONFIG_TYPE_TEXTS:
+        hl_text_append(t, "[");
+        for (int i = 0; i < strings->n; i++) {
+            hl_text_append(t, i ? ", " : "");
+            append_string(t, strings->at[i]);
+        }
+        hl_text_append(t, "]");
+        break;
+    default:
+        HL_ASSERT(!"a group has no value");
+    }
+}
+
+/* ------------------------------------------------------------------ pages */
+
+static int depth_of(const char *key)
+{
+    int dots = 0;
+    for (; *key; key++)
+        dots += *key == '.';
+    return dots;
+}
+
+char *hl_config_print(const hl_config *c)
+{
+    hl_text t = {0};
+    for (int i = 0; i < hl_config_lines; i++) {
+        const hl_config_line *line = &hl_config_table[i];
+        const char *dot = strrchr(line->key, '.');
+        hl_text_appendf(&t, "%*s%s:", 2 * depth_of(line->key), "", dot ? dot + 1 : line->key);
+        if (line->type != HL_CONFIG_TYPE_GROUP) {
+            hl_text_append(&t, " ");
+            hl_config_append(&t, c, line);
+        }
+        hl_text_append(&t, "\n");
+    }
+    return hl_text_take(&t);
+}
+
+/* "a|b" as `a`, `b`. */
+static void append_values(hl_text *t, const hl_config_line *line)
+{
+    static const char *const names[] = {
+        [HL_CONFIG_TYPE_INT] = "whole number in ",
+        [HL_CONFIG_TYPE_SEED] = "whole number below 2^64",
+        [HL_CONFIG_TYPE_FLOAT] = "number in ",
+        [HL_CONFIG_TYPE_BOOL] = "`true`, `false`",
+        [HL_CONFIG_TYPE_ENUM] = "",
+        [HL_CONFIG_TYPE_TEXT] = "text",
+        [HL_CONFIG_TYPE_INTS] = "whole numbers: ",
+        [HL_CONFIG_TYPE_TEXTS] = "texts",
+    };
+    hl_text_append(t, names[line->type]);
+    if (line->type == HL_CONFIG_TYPE_TEXT || line->type == HL_CONFIG_TYPE_TEXTS)
+        hl_text_append(t, !*line->limits ? "" : line->type == HL_CONFIG_TYPE_TEXT ? ", " : " of ");
+    if (!strchr(line->limits, '|')) {
+        hl_text_append(t, line->limits);
+        return;
+    }
+    for (const char *at = line->limits; *at;) {
+        size_t n = strcspn(at, "|");
+        hl_text_appendf(t, "`%.*s`", (int)n, at);
+        at += n + (at[n] == '|');
+        hl_text_append(t, *at ? ", " : "");
+    }
+}
+
+static const char introduction[] =
+    "# The configuration\n"
+    "\n"
+    "Made from `src/app/config.def`; `build/tests/test_config --write` writes this page anew.\n"
+    "\n"
+    "A configuration is a YAML file of the keys below, nested by the dots: `optim.lr` is `lr` under "
+    "`optim`.\n"
+    "Keys that are not there have their defaults. On a command line `optim.lr=1e-3` overrides one key and\n"
+    "`model.senses=[audio, tactile]` gives a list (quote it for the shell). Unknown keys, values of another\n"
+    "type or out of range, keys set twice, anchors, aliases and tags are errors that name file, line and "
+    "column.\n"
+    "In ranges, `[` and `]` belong to them, `(` and `)` do not.\n";
+
+static const char table_head[] = "\n| key | default | values | |\n|---|---|---|---|\n";
+
+char *hl_config_markdown(void)
+{
+    hl_text t = {0};
+    hl_text_append(&t, introduction);
+    hl_text_append(&t, table_head);
+    for (int i = 0; i < hl_config_lines; i++) {
+        const hl_config_line *line = &hl_config_table[i];
+        if (line->type == HL_CONFIG_TYPE_GROUP) {
+            hl_text_appendf(&t, "\n## %s\n\n%s.\n", line->key, line->help);
+            if (i + 1 < hl_config_lines && hl_config_table[i + 1].type != HL_CONFIG_TYPE_GROUP)
+                hl_text_append(&t, table_head);
+            continue;
+        }
+        hl_text_appendf(&t, "| `%s` | `%s` | ", line->key, *line->value ? line->value : "\"\"");
+        append_values(&t, line);
+        hl_text_appendf(&t, " | %s |\n", line->help);
+    }
+    return hl_text_take(&t);
+}

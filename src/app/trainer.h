@@ -1,0 +1,35 @@
+/* One training step as one session: micro-batches, loss, update. And its counterpart for validation. */
+#ifndef HL_APP_TRAINER_H
+#define HL_APP_TRAINER_H
+
+#include "data/loader.h"
+#include "layers/model.h"
+
+typedef struct hl_trainer_options {
+    hl_model_options model;
+    hl_loss_weights weights;
+    hl_adamw_options adamw;
+    int64_t batch;      /* samples per micro-batch */
+    int64_t accumulate; /* micro-batches per update: one graph holds them all */
+    bool presence;      /* senses may be missing from samples */
+    bool mask;          /* dimensions of the action may not count */
+    const char *device;
+} hl_trainer_options;
+
+/* Means over the micro-batches of a step. kl is NAN without a bottleneck; norm and skipped are of
+ * training only. */
+typedef struct hl_losses {
+    double total, action, reconstruction, kl, information_retained, grad_norm, skipped;
+} hl_losses;
+
+/* The training step. Declares parameters and optimizer state in params. */
+hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o);
+/* Losses without sampling, dropout or update, of one micro-batch. */
+hl_graph *hl_validation_graph(hl_params *params, const hl_trainer_options *o);
+
+/* Copies a batch into the inputs of micro-batch `micro`. */
+void hl_feed(hl_session *s, const hl_trainer_options *o, int64_t micro, const hl_batch *batch);
+/* What the last run gave. */
+hl_losses hl_read_losses(const hl_session *s);
+
+#endif

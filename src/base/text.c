@@ -1,0 +1,150 @@
+#include "base/text.h"
+
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Room for n more bytes and the terminating zero. */
+static bool reserve(hl_text *t, size_t n)
+{
+    size_t needed;
+    if (t->failed)
+        return false;
+    if (!hl_size_add(t->size, n, &needed) || !hl_size_add(needed, 1, &needed)) {
+        t->failed = true;
+        return false;
+    }
+    if (needed <= t->capacity)
+        return true;
+    size_t capacity = t->capacity ? t->capacity : 64;
+    while (capacity < needed)
+        if (!hl_size_mul(capacity, 2, &capacity))
+            capacity = needed;
+    char *grown = hl_realloc(t->at, capacity, 1);
+    if (!grown) {
+        t->failed = true;
+        return false;
+    }
+    t->at = grown;
+    t->capacity = capacity;
+    return true;
+}
+
+void hl_text_append_bytes(hl_text *t, const char *bytes, size_t n)
+{
+    if (!reserve(t, n))
+        return;
+    if (n)
+        memcpy(t->at + t->size, bytes, n);
+    t->size += n;
+    t->at[t->size] = 0;
+}
+
+void hl_text_append(hl_text *t, const char *string)
+{
+    hl_text_append_bytes(t, string, strlen(string));
+}
+
+void hl_text_appendf(hl_text *t, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    if (n < 0)
+        t->failed = true;
+    else if (reserve(t, (size_t)n)) {
+        vsnprintf(t->at + t->size, (size_t)n + 1, format, again);
+        t->size += (size_t)n;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+char *hl_text_take(hl_text *t)
+{
+    hl_text_append_bytes(t, "", 0); /* the empty string is a string too */
+    char *string = t->failed ? NULL : t->at;
+    if (t->failed)
+        hl_free(t->at);
+    *t = (hl_text){0};
+    return string;
+}
+
+void hl_text_free(hl_text *t)
+{
+    hl_free(t->at);
+    *t = (hl_text){0};
+}
+
+/* ------------------------------------------------------------------ words */
+
+enum { WORD = 64 };
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t hl_edit_distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    size_t rows[3][WORD + 1];
+    size_t *before = rows[0], *last = rows[1], *now = rows[2];
+    if (n > WORD || m > WORD)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= m; j++)
+        last[j] = before[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        now[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            now[j] = least(last[j - 1] + (a[i - 1] != b[j - 1]), least(last[j], now[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = least(now[j], before[j - 2] + 1);
+        }
+        size_t *oldest = before;
+        before = last;
+        last = now;
+        now = oldest;
+    }
+    return last[m];
+}
+
+const char *hl_nearest(const char *word, const char *const *candidates, size_t n)
+{
+    const char *nearest = NULL;
+    size_t length = strlen(word), best = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        size_t other = strlen(candidates[i]), shorter = least(length, other);
+        size_t distance = hl_edit_distance(word, candidates[i]);
+        /* More than a third of the letters wrong is another word. */
+        if (distance > 1 + shorter / 4)
+            distance = SIZE_MAX;
+        if (shorter >= 3 && !strncmp(word, candidates[i], shorter))
+            distance = least(distance, 3);
+        if (distance < best) {
+            best = distance;
+            nearest = candidates[i];
+        }
+    }
+    return nearest;
+}
+
+hl_excerpt hl_excerpt_of(const char *string)
+{
+    enum { ROOM = 48 };
+    hl_excerpt e;
+    size_t n = 0;
+    for (; n < ROOM && string[n]; n++)
+        e.text[n] = (unsigned char)string[n] < 0x20 || string[n] == 0x7f ? '?' : string[n];
+    if (string[n]) {
+        while (n && ((unsigned char)string[n] & 0xC0) == 0x80)
+            n--;
+        memcpy(e.text + n, "...", 3);
+        n += 3;
+    }
+    e.text[n] = 0;
+    return e;
+}

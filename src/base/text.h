@@ -1,0 +1,37 @@
+/* Text that grows, and words that are nearly right. */
+#ifndef HL_BASE_TEXT_H
+#define HL_BASE_TEXT_H
+
+#include "hl.h"
+
+/* A string under construction; {0} is the empty one. Running out of memory sticks: later appends do
+ * nothing, and the end asks once, by hl_text_take. */
+typedef struct hl_text {
+    char *at;    /* zero-terminated once anything was appended, else NULL */
+    size_t size; /* bytes before the terminating zero */
+    size_t capacity;
+    bool failed;
+} hl_text;
+
+void hl_text_append(hl_text *t, const char *string);
+void hl_text_append_bytes(hl_text *t, const char *bytes, size_t n);
+void hl_text_appendf(hl_text *t, const char *format, ...) HL_PRINTF(2, 3);
+/* The string, now the caller's (hl_free), and t is {0} again. NULL if memory ran out on the way. */
+char *hl_text_take(hl_text *t);
+void hl_text_free(hl_text *t);
+
+/* Edit distance with insertions, deletions, substitutions and exchanges of neighbours (Damerau 1964,
+ * each place edited once). Words of more than 64 bytes are not compared: SIZE_MAX. */
+size_t hl_edit_distance(const char *a, const char *b);
+/* The candidate that was probably meant, or NULL: close by edit distance, or one is the other's
+ * beginning. The first of equals. */
+const char *hl_nearest(const char *word, const char *const *candidates, size_t n);
+
+/* What the world wrote, made fit for a message: at most 48 bytes of it, "..." after a cut, '?' for
+ * control characters; never cuts a UTF-8 character. */
+typedef struct hl_excerpt {
+    char text[52];
+} hl_excerpt;
+hl_excerpt hl_excerpt_of(const char *string);
+
+#endif
