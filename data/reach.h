@@ -76,9 +76,10 @@ typedef struct hl_reach_options {
 hl_reach_options hl_reach_defaults(void);
 
 /* Runs the episodes at once, keeping states and actions (about 230 bytes a sample); observations are
- * made when read.  Proprioceptive, audio, tactile and action are normalised to mean 0 and standard
- * deviation 1 per element over the train split; images stay in 0..1.  Errors: HL_ERR_CONFIG for options
- * or a shape this world cannot fill, HL_ERR_MEMORY; then NULL.  Reading an index that is not there is
+ * made when read.  Unless raw, all is normalised by the train split: mean 0 per element, and standard
+ * deviation 1 per element (audio, tactile, proprioceptive, action) or over the whole image (visual, depth:
+ * without it the sphere is too faint beside the other senses to be learnt from).  Errors: HL_ERR_CONFIG for
+ * options or a shape this world cannot fill, HL_ERR_MEMORY; then NULL.  Reading an index that is not there is
  * HL_ERR_USAGE. */
 hl_dataset *hl_reach_dataset_open(const hl_reach_options *options, hl_data_shape shape, hl_error *err);
 

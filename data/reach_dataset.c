@@ -16,6 +16,8 @@ enum {
     STATISTICS = 2000 /* samples that normalization is measured on */
 };
 
+#define STILL 1e-3 /* standard deviation below which an element counts as constant */
+
 /* What is kept of a moment. */
 typedef struct moment {
     float angle[HL_REACH_ACTION], velocity[HL_REACH_ACTION];
@@ -141,69 +143,93 @@ static void dataset_close(hl_dataset *base)
 
 /* ------------------------------------------------------------------ normalization */
 
-/* Mean and standard deviation per element of rows [n, count]; an element that hardly varies (padding)
- * is not scaled up. */
-static hl_status measure(hl_normalizer *out, const float *rows, int64_t n, int64_t count, hl_error *err)
+/* Running sums of what is normalised: senses, then the action. */
+typedef struct sums {
+    int64_t samples, count[HL_SENSES + 1];
+    double *sum[HL_SENSES + 1], *squares[HL_SENSES + 1]; /* [count] */
+    float *frame[HL_SENSES + 1];                         /* [count] the sample at hand */
+} sums;
+
+static void sums_free(sums *s)
 {
-    out->offset = hl_alloc((size_t)count, sizeof(float));
-    out->scale = hl_alloc((size_t)count, sizeof(float));
-    if (!out->offset || !out->scale)
-        return hl_fail(err, HL_ERR_MEMORY, "reach: no memory for normalization");
-    for (int64_t i = 0; i < count; i++) {
-        double sum = 0, squares = 0;
-        for (int64_t r = 0; r < n; r++)
-            sum += rows[r * count + i];
-        for (int64_t r = 0; r < n; r++) {
-            double off = rows[r * count + i] - sum / (double)n;
-            squares += off * off;
-        }
-        double deviation = sqrt(squares / (double)n);
-        out->offset[i] = (float)(sum / (double)n);
-        out->scale[i] = deviation < 1e-3 ? 1.0f : (float)deviation;
+    for (int k = 0; k <= HL_SENSES; k++) {
+        hl_free(s->sum[k]);
+        hl_free(s->squares[k]);
+        hl_free(s->frame[k]);
     }
-    out->count = count;
+}
+
+static hl_normalizer *normalizer(reach_dataset *d, int k)
+{
+    return k < HL_SENSES ? &d->base.normalization.sense[k] : &d->base.normalization.action;
+}
+
+/* Room for the sums and for the normalizers that come of them. */
+static hl_status sums_init(reach_dataset *d, sums *s, hl_error *err)
+{
+    for (int k = 0; k <= HL_SENSES; k++) {
+        hl_normalizer *n = normalizer(d, k);
+        size_t count = (size_t)(k < HL_SENSES ? d->base.shape.size[k] : HL_REACH_ACTION);
+        s->count[k] = (int64_t)count;
+        if (count > 0 &&
+            (!(s->sum[k] = hl_alloc(count, sizeof(double))) ||
+             !(s->squares[k] = hl_alloc(count, sizeof(double))) ||
+             !(s->frame[k] = hl_alloc(count, sizeof(float))) ||
+             !(n->offset = hl_alloc(count, sizeof(float))) || !(n->scale = hl_alloc(count, sizeof(float)))))
+            return hl_fail(err, HL_ERR_MEMORY, "reach: no memory for normalization");
+    }
     return HL_OK;
 }
 
-/* Measures the action (s == HL_SENSES) or a sense on samples spread evenly over the train split. */
-static hl_status measure_one(reach_dataset *d, int s, hl_error *err)
+static void sums_add(sums *s)
 {
-    bool action = s == HL_SENSES;
-    int64_t total = d->base.count[HL_TRAIN], n = total < STATISTICS ? total : STATISTICS;
-    int64_t count = action ? HL_REACH_ACTION : d->base.shape.size[s];
-    float *rows = hl_alloc((size_t)n, (size_t)count * sizeof(float));
+    s->samples++;
+    for (int k = 0; k <= HL_SENSES; k++)
+        for (int64_t i = 0; i < s->count[k]; i++) {
+            double x = s->frame[k][i];
+            s->sum[k][i] += x;
+            s->squares[k][i] += x * x;
+        }
+}
 
-    if (!rows)
-        return hl_fail(err, HL_ERR_MEMORY, "reach: no memory for normalization");
-    for (int64_t r = 0; r < n; r++) {
+/* Means and deviations into a normalizer. An element that hardly varies (padding) is not scaled up.
+ * The elements of an image share one scale, the root mean square of their deviations: scaled each by its
+ * own, a pixel that nothing crossed in training would blow up the day something does. */
+static void sums_finish(const sums *s, int k, hl_normalizer *n)
+{
+    bool image = k == HL_VISUAL || k == HL_DEPTH;
+    double total = 0;
+    for (int64_t i = 0; i < s->count[k]; i++) {
+        double mean = s->sum[k][i] / (double)s->samples;
+        double variance = fmax(s->squares[k][i] / (double)s->samples - mean * mean, 0);
+        n->offset[i] = (float)mean;
+        n->scale[i] = sqrt(variance) < STILL ? 1.0f : (float)sqrt(variance);
+        total += variance;
+    }
+    double shared = s->count[k] > 0 ? sqrt(total / (double)s->count[k]) : 0;
+    for (int64_t i = 0; i < s->count[k] && image; i++)
+        n->scale[i] = shared < STILL ? 1.0f : (float)shared;
+    n->count = s->count[k];
+}
+
+/* Measures samples spread evenly over the train split. */
+static hl_status measure(reach_dataset *d, hl_error *err)
+{
+    int64_t total = d->base.count[HL_TRAIN], n = total < STATISTICS ? total : STATISTICS;
+    sums s = {0};
+    hl_status status = sums_init(d, &s, err);
+
+    for (int64_t r = 0; r < n && status == HL_OK; r++) {
         int64_t index = r * total / n;
         int64_t episode = episode_of(HL_TRAIN, index / d->options.steps), step = index % d->options.steps;
-        float *sense[HL_SENSES] = {0};
-        if (action) {
-            copy_action(d, episode, step, rows + r * count);
-        } else {
-            sense[s] = rows + r * count;
-            observe(d, episode, step, sense);
-        }
+        observe(d, episode, step, s.frame); /* raw still: every count is 0 */
+        copy_action(d, episode, step, s.frame[HL_SENSES]);
+        sums_add(&s);
     }
-    hl_normalization *all = &d->base.normalization;
-    hl_status status = measure(action ? &all->action : &all->sense[s], rows, n, count, err);
-    hl_free(rows);
+    for (int k = 0; k <= HL_SENSES && status == HL_OK; k++)
+        sums_finish(&s, k, normalizer(d, k));
+    sums_free(&s);
     return status;
-}
-
-static hl_status measure_all(reach_dataset *d, hl_error *err)
-{
-    static const int measured[] = {HL_AUDIO, HL_TACTILE, HL_PROPRIOCEPTIVE, HL_SENSES};
-    for (int i = 0; i < 4; i++) {
-        int s = measured[i];
-        if (s < HL_SENSES && d->base.shape.size[s] == 0)
-            continue;
-        hl_status status = measure_one(d, s, err);
-        if (status != HL_OK)
-            return status;
-    }
-    return HL_OK;
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -270,7 +296,7 @@ static hl_status fill(reach_dataset *d, hl_error *err)
     d->base.count[HL_VALID] = o->episodes / VALID_EVERY * o->steps;
     d->base.count[HL_TRAIN] = o->episodes * o->steps - d->base.count[HL_VALID];
     if (status == HL_OK && !o->raw)
-        status = measure_all(d, err);
+        status = measure(d, err);
     return status;
 }
 

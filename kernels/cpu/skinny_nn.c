@@ -119,7 +119,7 @@ void hl_skinny_nn(const hl_skinny *s, const float *dy, const float *w, bool accu
 {
     size_t rows = round_up(s->m, NN_ROWS);
     float *packed = work, *all_sums = packed + round_up(s->n_out * rows, LINE);
-#pragma omp parallel num_threads(s->threads)
+#pragma omp parallel num_threads(team(s))
     {
         int id = omp_get_thread_num(), count = omp_get_num_threads();
         size_t begin, end;

@@ -193,31 +193,42 @@ static void nt_single(const hl_skinny *s, const float *x, const float *w, const 
     }
 }
 
-void hl_skinny_nt(const hl_skinny *s, const float *x, const float *w, const float *bias, const float *addend,
-                  float *y, void *work)
+/* Every thread its part of the rows of w, against panels that all of them have packed. */
+static void nt_batch(const hl_skinny *s, const float *x, const float *w, const float *bias,
+                     const float *addend, float *y, float *panel)
 {
     nt_blocks b;
     nt_block(&b, s->m);
-    float *panel = work, *all_sums = panel + round_up(b.padded * s->n_in, LINE);
-#pragma omp parallel num_threads(s->threads)
+    float *all_sums = panel + round_up(b.padded * s->n_in, LINE);
+#pragma omp parallel num_threads(team(s))
     {
         int id = omp_get_thread_num(), count = omp_get_num_threads();
+        float *sums = all_sums + (size_t)id * NT_SUMS;
         size_t begin, end;
-        if (s->m == 1) {
-            split(s->n_out, 4, id, count, &begin, &end);
-            nt_single(s, x, w, bias, addend, y, begin, end);
-        } else {
-            split(s->n_in, LINE, id, count, &begin, &end);
-            for (size_t k = begin; k < end; k += LINE)
-                nt_pack(s, &b, x, k, smaller(k + LINE, end), panel);
+        split(s->n_in, LINE, id, count, &begin, &end);
+        for (size_t k = begin; k < end; k += LINE)
+            nt_pack(s, &b, x, k, smaller(k + LINE, end), panel);
 #pragma omp barrier
-            float *sums = all_sums + (size_t)id * NT_SUMS;
-            split(s->n_out, nt_rows[b.vecs[0]], id, count, &begin, &end);
-            for (size_t o = begin; o < end; o += NT_GROUP) {
-                size_t rows = smaller(NT_GROUP, end - o);
-                nt_group(s, &b, w + o * s->n_in, rows, panel, sums);
-                nt_finish(s, sums, b.padded, o, rows, bias, addend, y);
-            }
+        split(s->n_out, nt_rows[b.vecs[0]], id, count, &begin, &end);
+        for (size_t o = begin; o < end; o += NT_GROUP) {
+            size_t rows = smaller(NT_GROUP, end - o);
+            nt_group(s, &b, w + o * s->n_in, rows, panel, sums);
+            nt_finish(s, sums, b.padded, o, rows, bias, addend, y);
         }
+    }
+}
+
+void hl_skinny_nt(const hl_skinny *s, const float *x, const float *w, const float *bias, const float *addend,
+                  float *y, void *work)
+{
+    if (s->m > 1) {
+        nt_batch(s, x, w, bias, addend, y, work);
+        return;
+    }
+#pragma omp parallel num_threads(team(s))
+    {
+        size_t begin, end;
+        split(s->n_out, 4, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        nt_single(s, x, w, bias, addend, y, begin, end);
     }
 }

@@ -45,6 +45,13 @@ static inline size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Threads of a call: scratch is planned for so many, and the caller may have fewer by now. */
+static inline int team(const hl_skinny *s)
+{
+    int now = omp_get_max_threads();
+    return now < s->threads ? now : s->threads;
+}
+
 /* The part of n units that thread id of count owns. */
 static inline void split(size_t n, size_t unit, int id, int count, size_t *begin, size_t *end)
 {

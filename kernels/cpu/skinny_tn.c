@@ -90,7 +90,7 @@ static void tn_rows(const hl_skinny *s, const float *a, const float *b, size_t o
 void hl_skinny_tn(const hl_skinny *s, const float *dy, const float *x, bool accumulate, float *dw, void *work)
 {
     float *a = work, *b = a + round_up(round_up(s->n_out, TN_ROWS) * s->m, LINE);
-#pragma omp parallel num_threads(s->threads)
+#pragma omp parallel num_threads(team(s))
     {
         int id = omp_get_thread_num(), count = omp_get_num_threads();
         size_t begin, end;

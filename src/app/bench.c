@@ -4,14 +4,13 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/process.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { MAX_RUNS = 100000, MAX_BATCHES = 32 };
 
@@ -35,19 +34,7 @@ typedef struct bench {
 
 static double now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static double resident_bytes(void)
-{
-    unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    int n = f ? fscanf(f, "%*u %lu", &pages) : 0;
-    if (f)
-        fclose(f);
-    return n == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : NAN;
+    return 1e3 * hl_seconds();
 }
 
 static int ascending(const void *a, const void *b)
@@ -111,7 +98,7 @@ static hl_status measure(bench *b, hl_session *s, timing *t, hl_error *err)
     t->median_ms = percentile(b->samples, t->runs, 50);
     t->p95_ms = percentile(b->samples, t->runs, 95);
     t->p99_ms = percentile(b->samples, t->runs, 99);
-    t->rss_bytes = resident_bytes();
+    t->rss_bytes = hl_resident_bytes();
     t->planned_bytes = hl_session_memory(s).total;
     if (b->profile)
         print_profile(s, t);

@@ -11,16 +11,21 @@
 
 /* ------------------------------------------------------------------ values */
 
-/* Code point at *at (valid UTF-8), which moves behind it. */
+/* Code point at *at, which moves behind it. A byte that is not UTF-8 is one "replacement character". */
 static uint32_t next_character(const char **at)
 {
-    const unsigned char *s = (const unsigned char *)*at;
-    int more = *s < 0x80 ? 0 : *s < 0xE0 ? 1 : *s < 0xF0 ? 2 : 3;
-    uint32_t c = more ? *s & (0x3Fu >> more) : *s;
-    for (int i = 1; i <= more && s[i]; i++)
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    const unsigned char *s = (const unsigned char *)(*at)++;
+    int more = *s < 0x80 ? 0 : *s < 0xC0 ? -1 : *s < 0xE0 ? 1 : *s < 0xF0 ? 2 : 3;
+    uint32_t c = more > 0 ? *s & (0x3Fu >> more) : *s;
+    for (int i = 1; i <= more; i++) {
+        if ((s[i] & 0xC0) != 0x80)
+            return 0xFFFD;
         c = c << 6 | (s[i] & 0x3Fu);
-    for (++*at; more-- && ((unsigned char)**at & 0xC0) == 0x80;)
-        ++*at;
+    }
+    if (more < 0 || c < least[more])
+        return 0xFFFD;
+    *at += more;
     return c;
 }
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/process.h"
 #include "io/tensorboard.h"
 
 #include <math.h>
@@ -137,17 +138,6 @@ hl_status hl_records_open(const hl_config *cfg, int64_t resumed_step, hl_records
 
 /* ------------------------------------------------------------------ adding */
 
-static double resident_bytes(void)
-{
-    unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f)
-        return NAN;
-    int n = fscanf(f, "%*u %lu", &pages);
-    fclose(f);
-    return n == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : NAN;
-}
-
 static json_t *as_json(const hl_metrics *m)
 {
     const hl_losses *l = &m->losses;
@@ -168,7 +158,7 @@ static json_t *as_json(const hl_metrics *m)
         {"grad_norm", l->grad_norm, train},
         {"skipped", l->skipped, train},
         {"samples_per_s", m->samples_per_s, train},
-        {"rss_bytes", resident_bytes(), true},
+        {"rss_bytes", hl_resident_bytes(), true},
         {"seconds", m->seconds, true},
     };
     bool ok = j != NULL;

@@ -5,13 +5,13 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "optim/schedule.h"
 
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Ctrl-C and kill ask the run to save and end; a second one ends it at once. */
@@ -38,13 +38,6 @@ typedef struct run {
     double started;
     int64_t last_saved;
 } run;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ------------------------------------------------------------------ checkpoints */
 
@@ -253,7 +246,7 @@ static hl_status record(run *r, const char *split, hl_losses losses, double lr, 
                     .losses = losses,
                     .lr = lr,
                     .samples_per_s = samples_per_s,
-                    .seconds = now() - r->started};
+                    .seconds = hl_seconds() - r->started};
     return hl_records_add(r->records, &m, err);
 }
 
@@ -286,7 +279,7 @@ static hl_losses mean_of(const interval *i)
 static hl_status log_interval(run *r, interval *i, double lr, hl_progress *progress, hl_error *err)
 {
     hl_losses l = mean_of(i);
-    double t = now(), rate = (double)(i->steps * r->trainer.batch * r->trainer.accumulate) / (t - i->since);
+    double t = hl_seconds(), rate = (double)(i->steps * r->trainer.batch * r->trainer.accumulate) / (t - i->since);
     hl_progress_show(progress, r->step, l, rate);
     hl_status status = record(r, "train", l, lr, rate, err);
     *i = (interval){.since = t};
@@ -317,9 +310,9 @@ static hl_status train_loop(run *r, hl_error *err)
     const hl_config *cfg = r->cfg;
     hl_lr_schedule schedule = hl_config_schedule(cfg);
     hl_progress *progress = hl_progress_new(stderr, cfg->train.steps);
-    interval i = {.since = now()};
+    interval i = {.since = hl_seconds()};
     hl_status status = HL_OK;
-    r->started = now();
+    r->started = hl_seconds();
     while (r->step < cfg->train.steps && !stop_asked && status == HL_OK) {
         double lr = hl_lr_at(&schedule, r->step);
         status = train_step(r, lr, err);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#define ALIAS "aliases (*name) are not supported; quote a text that begins with *"
+
 struct hl_yaml {
     hl_arena *arena;
     hl_yaml_node *root;
@@ -73,9 +75,13 @@ static bool fail_syntax(builder *b)
         return fail_memory(b);
     if (p->error == YAML_READER_ERROR)
         return fail_encoding(b);
-    if (p->context)
+    if (p->context && strstr(p->context, "an alias"))
+        return fail_at(b, p->problem_mark, ALIAS);
+    if (p->context && p->context_mark.line < p->problem_mark.line)
         snprintf(what, sizeof what, "%s (%s that starts at line %zu)", p->problem, p->context,
                  p->context_mark.line + 1);
+    else if (p->context)
+        snprintf(what, sizeof what, "%s (%s)", p->problem, p->context);
     else
         snprintf(what, sizeof what, "%s", p->problem);
     return fail_at(b, p->problem_mark, what);
@@ -196,8 +202,8 @@ static bool check_unique(builder *b, const hl_yaml_node *mapping)
     hl_free(sorted);
     if (!twice)
         return true;
-    hl_fail(b->err, HL_ERR_CONFIG, "%.400s:%d:%d: the key '%s' is here twice; the first is at line %d", b->name,
-            twice->key_line, twice->key_column, hl_excerpt_of(twice->key).text, once->key_line);
+    hl_fail(b->err, HL_ERR_CONFIG, "%.400s:%d:%d: the key '%s' is here twice; the first is at line %d",
+            b->name, twice->key_line, twice->key_column, hl_excerpt_of(twice->key).text, once->key_line);
     return false;
 }
 

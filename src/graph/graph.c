@@ -12,12 +12,12 @@ hl_graph *hl_graph_new(void)
     if (!g)
         return NULL;
     g->arena = hl_arena_new();
-    if (!g->arena) {
-        hl_free(g);
-        return NULL;
-    }
-    g->n_tensors = 1; /* id 0 is no tensor */
-    return g;
+    g->tensors = hl_alloc(1, sizeof *g->tensors); /* id 0 is no tensor: all zero */
+    g->n_tensors = g->cap_tensors = 1;
+    if (g->arena && g->tensors)
+        return g;
+    hl_graph_free(g);
+    return NULL;
 }
 
 void hl_graph_free(hl_graph *g)

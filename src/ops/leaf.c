@@ -13,14 +13,6 @@ static const hl_node *find_input(const hl_graph *g, const char *name)
     return NULL;
 }
 
-static hl_tensor append_input(hl_graph *g, hl_input_params p)
-{
-    p.name = hl_arena_strdup(g->arena, p.name);
-    if (!p.name)
-        return hl_graph_fail(g, "no memory for the name of an input");
-    return hl_graph_apply(g, &hl_op_input, 0, NULL, &p);
-}
-
 hl_tensor hl_input(hl_graph *g, const char *name, hl_dtype dtype, int rank, const int64_t *dim)
 {
     if (!g || g->failed)
@@ -29,7 +21,8 @@ hl_tensor hl_input(hl_graph *g, const char *name, hl_dtype dtype, int rank, cons
         return hl_graph_fail(g, "input '%s': rank %d is not in 0..%d", name, rank, HL_MAX_RANK);
     if (find_input(g, name))
         return hl_graph_fail(g, "input '%s' is declared twice", name);
-    return append_input(g, (hl_input_params){name, dtype, hl_shape_make(rank, dim), false, 0});
+    hl_input_params p = {name, dtype, hl_shape_make(rank, dim), false, 0};
+    return hl_graph_apply(g, &hl_op_input, 0, NULL, &p);
 }
 
 hl_tensor hl_scalar(hl_graph *g, const char *name, float value)
@@ -41,12 +34,18 @@ hl_tensor hl_scalar(hl_graph *g, const char *name, float value)
         return hl_node_output(old, 0);
     if (old)
         return hl_graph_fail(g, "scalar '%s' is declared as an input already", name);
-    return append_input(g, (hl_input_params){.name = name, .dtype = HL_F32, .scalar = true, .value = value});
+    hl_input_params p = {.name = name, .dtype = HL_F32, .scalar = true, .value = value};
+    return hl_graph_apply(g, &hl_op_input, 0, NULL, &p);
 }
 
 static bool input_shape(hl_graph *g, hl_node *n)
 {
-    const hl_input_params *p = n->params;
+    hl_input_params *p = n->params;
+    p->name = hl_arena_strdup(g->arena, p->name); /* each graph, a rewritten one too, has its own */
+    if (!p->name) {
+        hl_graph_fail(g, "no memory for the name of an input");
+        return false;
+    }
     if (hl_shape_count(p->shape) < 0) {
         hl_graph_fail(g, "input '%s': %s is negative or too large", p->name, hl_shape_print(p->shape).text);
         return false;

@@ -80,7 +80,7 @@ typedef struct hl_normal_params {
 /* out = act(op(a) op(b) + bias): in 0 a, in 1 b, in 2 bias (absent: none), in 3 added before the
  * activation, shaped as the output (absent: none) */
 typedef struct hl_matmul_params {
-    bool transpose_a, transpose_b;
+    int transpose_a, transpose_b; /* 0 or 1; int, so that the struct has no padding */
     hl_activation activation;
 } hl_matmul_params;
 

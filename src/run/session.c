@@ -1,11 +1,11 @@
 #include "run/session.h"
 
 #include "base/error.h"
+#include "base/process.h"
 #include "ops/ops.h"
 #include "run/params.h"
 
 #include <string.h>
-#include <time.h>
 
 /* ------------------------------------------------------------------ binding */
 
@@ -208,17 +208,10 @@ hl_memory hl_session_memory(const hl_session *s)
 
 /* ------------------------------------------------------------------ running */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 hl_status hl_session_run(hl_session *s, hl_error *err)
 {
     hl_plan *p = s->plan;
-    double before = s->profile ? now() : 0;
+    double before = s->profile ? hl_seconds() : 0;
     s->clock.step = (uint32_t)s->step;
     for (int i = 0; i < p->n_calls; i++) {
         const hl_call *c = &p->calls[i];
@@ -226,7 +219,7 @@ hl_status hl_session_run(hl_session *s, hl_error *err)
         if (status != HL_OK)
             return hl_fail_prefix(err, "kernel %s of op %s (call %d)", c->kernel->name, c->kernel->op, i);
         if (s->profile) {
-            double after = now();
+            double after = hl_seconds();
             s->seconds[i] += after - before;
             before = after;
         }

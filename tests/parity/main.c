@@ -158,9 +158,12 @@ static bool check_forward(run *r)
     hl_graph_free(g);
     if (!s)
         return die("forward", &err);
-    fill_parameters(r);
-    fill_inputs(r, s, 0);
-    bool ok = hl_session_run(s, &err) == HL_OK || die("forward", &err);
+    bool ok = hl_params_materialize(r->params, &err) == HL_OK || die("forward", &err);
+    if (ok) {
+        fill_parameters(r);
+        fill_inputs(r, s, 0);
+        ok = hl_session_run(s, &err) == HL_OK || die("forward", &err);
+    }
     double error = 0;
     static const char *const names[] = {"context", "compressed", "reconstructed", "action", "kl"};
     for (int i = 0; ok && i < 5; i++)
@@ -297,7 +300,7 @@ static bool train(run *r, hl_session *s)
     double *losses = calloc(2 * (size_t)r->f.steps, sizeof *losses), *norms = losses + r->f.steps;
     bool ok = losses && fixture_read(&r->f, "adamw/loss", losses, r->f.steps) &&
               fixture_read(&r->f, "adamw/grad_norm", norms, r->f.steps);
-    hl_session_set(s, "lr", (float)r->f.lr);
+    ok = ok && hl_session_set(s, "lr", (float)r->f.lr) == HL_OK;
     for (int step = 0; ok && step < r->f.steps; step++) {
         hl_error err = {0};
         fill_inputs(r, s, step);

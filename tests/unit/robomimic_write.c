@@ -1,6 +1,7 @@
 /* What the exporter writes, the reader reads; and a file that is not whole never has its name. */
 #include "demo_file.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <math.h>
 #include <signal.h>
@@ -296,6 +297,7 @@ static void disk_full(void **state)
         setrlimit(RLIMIT_FSIZE, &old);
         assert_true(!w || status == HL_ERR_IO);
         assert_non_null(strstr(err.message, FILE_NAME));
+        assert_non_null(strstr(err.message, strerror(EFBIG)));
         failures++;
         assert_int_equal(stat(FILE_NAME, &after), 0);
         assert_true(before.st_ino == after.st_ino && before.st_size == after.st_size);

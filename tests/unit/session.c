@@ -47,12 +47,13 @@ static hl_session *training_session(hl_params *params, const hl_model_options *o
     hl_tensor target = hl_input(g, "target", HL_F32, 2, (int64_t[]){BATCH, o->action});
     hl_loss l = hl_model_loss(g, &m, target, (hl_tensor){0}, (hl_loss_weights){1, 0.1f, 0.01f});
     hl_output(g, "loss", l.total);
-    hl_adamw(g, params, l.total, (hl_adamw_options){.weight_decay = 0.01f, .clip = 1});
+    hl_adamw(g, params, l.total, (hl_adamw_options){.eps = 1e-3f, .weight_decay = 0.01f, .clip = 1});
     hl_session *s = hl_session_new(g, params, device, &err);
     hl_graph_free(g);
     if (!s)
         fail_msg("%s", err.message);
-    hl_session_set(s, "lr", 1e-3f);
+    assert_int_equal(hl_session_set(s, "lr", 1e-3f), HL_OK);
+    assert_int_equal(hl_session_set(s, "no such scalar", 1), HL_ERR_USAGE);
     return s;
 }
 
@@ -95,11 +96,11 @@ static void assert_same_training(const trained *a, const trained *b, double tole
         assert_close(a->norm[i], b->norm[i], 10 * tolerance);
     }
     for (int i = 0; i < a->n; i++)
-        assert_close(a->sums[i], b->sums[i], 100 * tolerance);
+        assert_close(a->sums[i], b->sums[i], 10 * tolerance);
 }
 
-/* AdamW divides by the root of tiny second moments, so what rounds differently may move a parameter
- * whose gradient is near zero by a visible part of lr: parameters get the loosest bound. */
+/* Some gradients are zero but for rounding (the bias of attention's keys). AdamW's usual eps would make
+ * steps of the size of lr from that noise; training_session's keeps it what it is. */
 static const double TOLERANCE = 2e-6;
 
 static void every_pass_can_be_disabled(void **state)

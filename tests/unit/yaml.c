@@ -194,8 +194,8 @@ static void test_a_mebibyte(void **state)
     hl_error err = {0};
     hl_yaml_free(hl_yaml_parse(text, HL_YAML_BYTES, "x.yaml", &err));
     for (size_t i = 0; i < HL_YAML_BYTES; i++)
-        text[i] = "[a,"[i < 1 ? 0 : 1 + (i & 1)];
-    assert_refuses_bytes(text, HL_YAML_BYTES, "x.yaml:1:");
+        text[i] = "[,a"[i < 1 ? 0 : 1 + (i & 1)];
+    assert_refuses_bytes(text, HL_YAML_BYTES, "did not find expected ',' or ']'");
     assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 30); /* sanitizers and all */
 }
 

@@ -51,7 +51,8 @@ const hl_case cases_matmul[] = {
     {"fused gelu", build_fused, .size = {3, 65, 17, HL_ACT_GELU}, .no_gradient = FUSED_WHY},
     {"fused addend", build_fused, .size = {33, 17, 70, HL_ACT_NONE}, .no_gradient = FUSED_WHY},
     {"linear", build_linear, .size = {2, 3, 7, 5, 7}},
-    {"linear misfit", build_linear, .size = {2, 3, 7, 5, 6}, .error = "x [2,3,7] must be the second of w [5,6]"},
+    {"linear misfit", build_linear, .size = {2, 3, 7, 5, 6},
+     .error = "x [2,3,7] must be the second of w [5,6]"},
     {"misfit", build_misfit, .size = {2, 3, 4, 5}, .error = "matmul: [2,3] and [4,5] do not fit"},
-    {NULL},
+    {.name = NULL},
 };

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The slow suites: full-size parity of all fixtures, 50 kills, the trained model, under the thread
+# sanitizer too. Takes an hour on 2 cores.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/install-packages.sh test
+export CTEST_OUTPUT_ON_FAILURE=1
+cmake --preset gcc >/dev/null
+cmake --build --preset gcc
+(cd build-gcc && ctest --no-tests=error -L nightly --timeout 7200)
+cmake --preset tsan >/dev/null
+cmake --build --preset tsan --target test_loader
+(cd build-tsan && ctest --no-tests=error -R 'unit.loader' --timeout 3600)

@@ -1,0 +1,234 @@
+/* hl infer: recorded observations in, actions out. */
+#include "app/command.h"
+#include "app/policy.h"
+#include "app/setup.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hdf5.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Observations: one data set per sense, [N, ...], consecutive moments of one episode; or of several, if
+ * there is a data set "episode" [N], whose value changes where the next one begins. */
+typedef struct observations {
+    const char *path;
+    hid_t file;
+    hid_t sense[HL_MODEL_SENSES]; /* -1: the model does not read it */
+    int64_t rows;
+    int64_t *episode; /* [rows], NULL: all one */
+} observations;
+
+static hl_status open_sense(observations *in, const hl_model_options *o, int s, hl_error *err)
+{
+    const char *name = hl_model_sense(s);
+    hsize_t dim[8] = {0};
+    in->sense[s] = H5Lexists(in->file, name, H5P_DEFAULT) > 0 ? H5Dopen2(in->file, name, H5P_DEFAULT) : -1;
+    if (in->sense[s] < 0)
+        return hl_fail(err, HL_ERR_DATA, "%s: there is no data set '%s', which the model reads", in->path, name);
+    hid_t space = H5Dget_space(in->sense[s]);
+    int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+    int64_t size = 1, want = hl_model_sense_size(o, s);
+    if (rank >= 1 && rank <= 8)
+        H5Sget_simple_extent_dims(space, dim, NULL);
+    for (int i = 1; i < rank && i < 8; i++)
+        size *= (int64_t)dim[i];
+    if (space >= 0)
+        H5Sclose(space);
+    if (rank < 2 || rank > 8 || size != want)
+        return hl_fail(err, HL_ERR_DATA, "%s: '%s' has %lld elements per row, the model reads %lld", in->path, name,
+                       rank < 2 ? 0 : (long long)size, (long long)want);
+    if (in->rows >= 0 && in->rows != (int64_t)dim[0])
+        return hl_fail(err, HL_ERR_DATA, "%s: '%s' has %lld rows, the senses before it have %lld", in->path, name,
+                       (long long)dim[0], (long long)in->rows);
+    in->rows = (int64_t)dim[0];
+    return HL_OK;
+}
+
+static hl_status read_episodes(observations *in, hl_error *err)
+{
+    if (H5Lexists(in->file, "episode", H5P_DEFAULT) <= 0)
+        return HL_OK;
+    hid_t d = H5Dopen2(in->file, "episode", H5P_DEFAULT), space = d >= 0 ? H5Dget_space(d) : -1;
+    bool fits = space >= 0 && H5Sget_simple_extent_npoints(space) == in->rows;
+    in->episode = fits ? hl_alloc((size_t)in->rows, sizeof *in->episode) : NULL;
+    hl_status status = HL_OK;
+    if (!fits)
+        status = hl_fail(err, HL_ERR_DATA, "%s: 'episode' must have one number per row (%lld)", in->path,
+                         (long long)in->rows);
+    else if (!in->episode)
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory for %lld rows", (long long)in->rows);
+    else if (H5Dread(d, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, in->episode) < 0)
+        status = hl_hdf5_fail(err, HL_ERR_DATA, "%s: cannot read 'episode'", in->path);
+    if (space >= 0)
+        H5Sclose(space);
+    if (d >= 0)
+        H5Dclose(d);
+    return status;
+}
+
+static hl_status open_observations(observations *in, const hl_model_options *o, hl_error *err)
+{
+    in->file = H5Fopen(in->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (in->file < 0)
+        return hl_hdf5_fail(err, HL_ERR_IO, "%s: cannot be opened as HDF5", in->path);
+    hl_status status = HL_OK;
+    for (int s = 0; s < HL_MODEL_SENSES && status == HL_OK; s++)
+        if (o->senses[s])
+            status = open_sense(in, o, s, err);
+    if (status == HL_OK && in->rows < 1)
+        status = hl_fail(err, HL_ERR_DATA, "%s: there are no rows", in->path);
+    return status == HL_OK ? read_episodes(in, err) : status;
+}
+
+static void close_observations(observations *in)
+{
+    for (int s = 0; s < HL_MODEL_SENSES; s++)
+        if (in->sense[s] >= 0)
+            H5Dclose(in->sense[s]);
+    if (in->file >= 0)
+        H5Fclose(in->file);
+    hl_free(in->episode);
+}
+
+static hl_status read_row(const observations *in, const hl_model_options *o, int s, int64_t row, float *to, hl_error *err)
+{
+    hid_t space = H5Dget_space(in->sense[s]);
+    int rank = H5Sget_simple_extent_ndims(space);
+    hsize_t start[8] = {(hsize_t)row}, count[8], size = (hsize_t)hl_model_sense_size(o, s);
+    H5Sget_simple_extent_dims(space, count, NULL);
+    count[0] = 1;
+    hid_t memory = H5Screate_simple(1, &size, NULL);
+    bool ok = rank > 0 && memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+              H5Dread(in->sense[s], H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, to) >= 0;
+    hl_status status = ok ? HL_OK
+                          : hl_hdf5_fail(err, HL_ERR_DATA, "%s: cannot read row %lld of '%s'", in->path, (long long)row,
+                                         hl_model_sense(s));
+    H5Sclose(memory);
+    H5Sclose(space);
+    return status;
+}
+
+static hl_status act_on_rows(const observations *in, const hl_trained *t, hl_policy *policy, float *actions,
+                             float *compressed, hl_error *err)
+{
+    int64_t Z = t->model.compressed;
+    for (int64_t row = 0; row < in->rows; row++) {
+        hl_status status = HL_OK;
+        if (row && in->episode && in->episode[row] != in->episode[row - 1])
+            hl_policy_reset(policy, 0);
+        for (int s = 0; s < HL_MODEL_SENSES && status == HL_OK; s++)
+            if (t->model.senses[s])
+                status = read_row(in, &t->model, s, row, hl_policy_sense(policy, s), err);
+        if (status == HL_OK)
+            status = hl_policy_act(policy, actions + row * t->model.action, err);
+        if (status == HL_ERR_DATA)
+            return hl_fail_prefix(err, "%s, row %lld", in->path, (long long)row);
+        if (status != HL_OK)
+            return status;
+        memcpy(compressed + row * Z, hl_session_output(hl_policy_session(policy), "compressed"),
+               (size_t)Z * sizeof(float));
+    }
+    return HL_OK;
+}
+
+static bool write_matrix(hid_t file, const char *name, int64_t rows, int64_t columns, const float *values)
+{
+    hsize_t dim[2] = {(hsize_t)rows, (hsize_t)columns};
+    hid_t space = H5Screate_simple(2, dim, NULL);
+    hid_t d = H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    bool ok = d >= 0 && H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    if (d >= 0)
+        ok = H5Dclose(d) >= 0 && ok;
+    H5Sclose(space);
+    return ok;
+}
+
+/* The file is made in memory, then replaced whole. */
+static hl_status write_actions(const char *path, const hl_trained *t, int64_t rows, const float *actions,
+                               const float *compressed, hl_error *err)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_core(access, 1 << 20, false);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    bool ok = file >= 0 && write_matrix(file, "action", rows, t->model.action, actions) &&
+              write_matrix(file, "compressed", rows, t->model.compressed, compressed) &&
+              H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0;
+    ssize_t size = ok ? H5Fget_file_image(file, NULL, 0) : -1;
+    void *image = size > 0 ? hl_alloc((size_t)size, 1) : NULL;
+    hl_status status = HL_OK;
+    if (!image || H5Fget_file_image(file, image, (size_t)size) != size)
+        status = hl_hdf5_fail(err, HL_ERR_MEMORY, "%s: cannot be made", path);
+    if (file >= 0)
+        H5Fclose(file);
+    H5Pclose(access);
+    if (status == HL_OK)
+        status = hl_file_save(path, image, (size_t)size, err);
+    hl_free(image);
+    return status;
+}
+
+static hl_status infer(hl_trained *t, const char *input, const char *output, hl_error *err)
+{
+    observations in = {.path = input, .file = -1, .sense = {-1, -1, -1, -1, -1}, .rows = -1};
+    hl_policy *policy = NULL;
+    float *actions = NULL, *compressed = NULL;
+    hl_setup_threads(&t->config);
+    hl_status status = open_observations(&in, &t->model, err);
+    if (status == HL_OK) {
+        hl_policy_options o = {.rows = 1,
+                               .smoothing = (float)t->config.model.head.smoothing,
+                               .device = t->config.device,
+                               .frozen = true};
+        policy = hl_policy_new(t->params, &t->model, &t->normalization, o, err);
+        status = policy ? HL_OK : err->status;
+    }
+    if (status == HL_OK) {
+        actions = hl_alloc((size_t)in.rows, (size_t)t->model.action * sizeof(float));
+        compressed = hl_alloc((size_t)in.rows, (size_t)t->model.compressed * sizeof(float));
+        if (!actions || !compressed)
+            status = hl_fail(err, HL_ERR_MEMORY, "no memory for the actions of %lld rows", (long long)in.rows);
+    }
+    if (status == HL_OK)
+        status = act_on_rows(&in, t, policy, actions, compressed, err);
+    if (status == HL_OK)
+        status = write_actions(output, t, in.rows, actions, compressed, err);
+    if (status == HL_OK)
+        fprintf(stderr, "hl: %lld actions in %s\n", (long long)in.rows, output);
+    close_observations(&in);
+    hl_policy_free(policy);
+    hl_free(actions);
+    hl_free(compressed);
+    return status;
+}
+
+int hl_command_infer(int argc, char **argv)
+{
+    const char *input = NULL, *output = NULL;
+    const hl_flag flags[] = {
+        {"input", HL_FLAG_TEXT, &input, "OBS.h5", "observations: data sets visual [N,3,H,W], depth [N,1,H,W], audio, ..."},
+        {"output", HL_FLAG_TEXT, &output, "ACT.h5", "written: action [N,A] and compressed [N,256]"},
+        {0},
+    };
+    const hl_usage usage = {"hl infer CHECKPOINT [key=value ...] --input OBS.h5 --output ACT.h5",
+                            "Computes the action for every row of OBS.h5, in order: rows are consecutive moments of one\n"
+                            "episode, or of several if a data set 'episode' [N] numbers them.",
+                            flags, 1, -1};
+    int n, code = hl_parse_arguments(&usage, argc, argv, &n);
+    if (code != HL_GO_ON)
+        return code;
+    if (!input || !output) {
+        fprintf(stderr, "hl: --%s is missing\nusage: %s\n", input ? "output" : "input", usage.synopsis);
+        return HL_EXIT_USAGE;
+    }
+    hl_error err = {0};
+    hl_trained t;
+    hl_status status = hl_trained_load(&t, argv[1], n - 1, argv + 2, &err);
+    if (status == HL_OK) {
+        hl_hdf5_scope scope = hl_hdf5_begin();
+        status = infer(&t, input, output, &err);
+        hl_hdf5_end(scope);
+    }
+    hl_trained_free(&t);
+    return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
+}

@@ -1,0 +1,320 @@
+/* The matmul kernels of the CPU backends, called as a plan calls them, against plain double loops: sizes
+ * that fit no tile, scratch full of NaN, guard zones behind the result and the scratch. */
+#include "run/backend.h"
+
+#include "base/memory.h"
+
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { GUARD = 64 }; /* bytes */
+
+/* How a product ends. */
+typedef enum ending { PLAIN, BIAS_RELU, BIAS_ADDEND_GELU, INTO_ADDEND, ENDINGS } ending;
+
+typedef struct problem {
+    int64_t M, N, K;
+    bool ta, tb;
+    float *a, *b, *bias, *addend;
+    double *products; /* [M,N], in double */
+} problem;
+
+static float *fill(int64_t n, uint32_t seed)
+{
+    float *p = malloc((size_t)n * sizeof *p + 1);
+    assert_non_null(p);
+    for (int64_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        p[i] = (float)(seed >> 8) / (1 << 24) - 0.5f;
+    }
+    return p;
+}
+
+static problem make(int64_t M, int64_t N, int64_t K, bool ta, bool tb)
+{
+    problem q = {M, N, K, ta, tb, fill(M * K, 1), fill(K * N, 2), fill(N, 3), fill(M * N, 4), NULL};
+    q.products = calloc((size_t)(M * N) + 1, sizeof *q.products);
+    assert_non_null(q.products);
+    for (int64_t i = 0; i < M; i++)
+        for (int64_t k = 0; k < K; k++) {
+            double x = q.a[ta ? k * M + i : i * K + k];
+            for (int64_t j = 0; j < N; j++)
+                q.products[i * N + j] += x * q.b[tb ? j * K + k : k * N + j];
+        }
+    return q;
+}
+
+static void clear(problem *q)
+{
+    free(q->a);
+    free(q->b);
+    free(q->bias);
+    free(q->addend);
+    free(q->products);
+}
+
+static double want(const problem *q, ending e, int64_t i)
+{
+    double sum = q->products[i];
+    if (e == BIAS_RELU || e == BIAS_ADDEND_GELU)
+        sum += q->bias[i % q->N];
+    if (e == BIAS_ADDEND_GELU || e == INTO_ADDEND)
+        sum += q->addend[i];
+    if (e == BIAS_RELU)
+        return sum < 0 ? 0 : sum;
+    return e == BIAS_ADDEND_GELU ? sum * 0.5 * erfc(-sum / sqrt(2)) : sum;
+}
+
+/* ------------------------------------------------------------------ a call as a plan makes it */
+
+typedef struct call {
+    hl_call call;
+    hl_view in[4];
+    hl_matmul_params params;
+} call;
+
+static hl_view view(int rank, int64_t rows, int64_t columns)
+{
+    return (hl_view){
+        .dtype = HL_F32, .shape = {rank, {rows, columns}}, .count = rows * (rank == 2 ? columns : 1)};
+}
+
+static void describe(call *c, int64_t M, int64_t N, int64_t K, bool ta, bool tb, ending e)
+{
+    static const hl_activation activations[] = {HL_ACT_NONE, HL_ACT_RELU, HL_ACT_GELU, HL_ACT_NONE};
+    memset(c, 0, sizeof *c);
+    c->params = (hl_matmul_params){ta, tb, activations[e]};
+    c->in[0] = ta ? view(2, K, M) : view(2, M, K);
+    c->in[1] = tb ? view(2, N, K) : view(2, K, N);
+    if (e == BIAS_RELU || e == BIAS_ADDEND_GELU)
+        c->in[2] = view(1, N, 0);
+    if (e == BIAS_ADDEND_GELU || e == INTO_ADDEND)
+        c->in[3] = view(2, M, N);
+    c->call = (hl_call){.params = &c->params, .n_in = 4, .n_out = 1, .in = c->in};
+    c->call.out[0] = view(2, M, N);
+}
+
+static const hl_kernel *choose(const hl_backend *backend, const hl_call *c)
+{
+    for (int i = 0; i < backend->n_kernels; i++) {
+        const hl_kernel *k = backend->kernels[i];
+        if (!strcmp(k->op, "matmul") && (!k->accepts || k->accepts(c)))
+            return k;
+    }
+    fail_msg("%s has no matmul", backend->name);
+    return NULL;
+}
+
+static void *guarded(size_t bytes)
+{
+    size_t size = (bytes + GUARD + 63) / 64 * 64;
+    void *p = aligned_alloc(64, size);
+    assert_non_null(p);
+    return memset(p, 0xff, size); /* floats: NaN */
+}
+
+static void assert_guard(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < GUARD; i++)
+        assert_int_equal(((const unsigned char *)p)[bytes + i], 0xff);
+}
+
+/* Runs it twice in the same scratch; the caller frees the result. threads: of the second run. */
+static float *run(const hl_backend *backend, const problem *q, ending e, int threads)
+{
+    call c;
+    hl_error err = {0};
+    size_t bytes = (size_t)(q->M * q->N) * sizeof(float);
+    float *y = guarded(bytes);
+    describe(&c, q->M, q->N, q->K, q->ta, q->tb, e);
+    const hl_kernel *k = c.call.kernel = choose(backend, &c.call);
+    if (k->prepare)
+        assert_int_equal(k->prepare(&c.call, &err), HL_OK);
+    c.call.workspace = guarded(c.call.workspace_bytes);
+    c.in[0].data = q->a;
+    c.in[1].data = q->b;
+    c.in[2].data = c.in[2].shape.rank ? q->bias : NULL;
+    c.in[3].data = e == INTO_ADDEND ? y : c.in[3].shape.rank ? q->addend : NULL;
+    c.call.out[0].data = y;
+    for (int twice = 0; twice < 2; twice++) {
+        if (twice)
+            omp_set_num_threads(threads);
+        if (e == INTO_ADDEND)
+            memcpy(y, q->addend, bytes);
+        assert_int_equal(k->run(&c.call, &err), HL_OK);
+    }
+    assert_guard(y, bytes);
+    assert_guard(c.call.workspace, c.call.workspace_bytes);
+    free(c.call.workspace);
+    if (k->release)
+        k->release(&c.call);
+    return y;
+}
+
+static void check(const hl_backend *backend, const problem *q, ending e)
+{
+    float *y = run(backend, q, e, omp_get_max_threads());
+    for (int64_t i = 0; i < q->M * q->N; i++) {
+        /* what a sum of K products of at most 1/4 may round to, and what gelu adds to it */
+        double w = want(q, e, i), limit = 4e-7 * sqrt((double)q->K) + 1e-6 * fabs(w) + 4e-7;
+        if (!(fabs(y[i] - w) <= limit))
+            fail_msg("%s: [%lld,%lld,%lld]%s%s ending %d: y[%lld] is %.9g, must be %.9g", backend->name,
+                     (long long)q->M, (long long)q->N, (long long)q->K, q->ta ? " ta" : "",
+                     q->tb ? " tb" : "", (int)e, (long long)i, (double)y[i], w);
+    }
+    free(y);
+}
+
+static void check_all(int64_t M, int64_t N, int64_t K, bool ta, bool tb)
+{
+    problem q = make(M, N, K, ta, tb);
+    for (int e = 0; e < ENDINGS; e++) {
+        check(&hl_backend_cpu_portable, &q, (ending)e);
+        check(&hl_backend_cpu, &q, (ending)e);
+    }
+    clear(&q);
+}
+
+/* As a layer with this batch uses its weights: forward, gradient of the input, of the weights. */
+static void check_layer(int64_t batch, int64_t n_out, int64_t n_in)
+{
+    check_all(batch, n_out, n_in, false, true);
+    check_all(batch, n_in, n_out, false, false);
+    check_all(n_out, n_in, batch, true, false);
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void test_every_edge(void **state)
+{
+    (void)state;
+    const int64_t batches[] = {1, 2, 3, 7, 8, 15, 16, 17, 25, 31, 32, 33, 47, 63, 64, 65, 131};
+    const int64_t sizes[] = {1, 3, 8, 17, 49, 97, 259};
+    enum { BATCHES = sizeof batches / sizeof *batches, SIZES = sizeof sizes / sizeof *sizes };
+    int before = omp_get_max_threads();
+    for (int b = 0; b < BATCHES; b++)
+        for (int o = 0; o < SIZES; o++)
+            for (int i = 0; i < SIZES; i++) {
+                if (b % 3 && sizes[o] * sizes[i] > 97 * 97)
+                    continue;
+                omp_set_num_threads(1 + (b + o + i) % 3);
+                check_layer(batches[b], sizes[o], sizes[i]);
+            }
+    omp_set_num_threads(before);
+}
+
+static void test_long_sums_and_large_weights(void **state)
+{
+    (void)state;
+    check_layer(5, 1301, 1301);
+    check_layer(33, 520, 1301);
+    check_layer(32, 96, 4224);
+    check_layer(65, 1031, 1021); /* a piece and one row */
+    check_layer(131, 1025, 1024);
+    check_layer(128, 1024, 1024); /* whole pieces */
+}
+
+static void test_both_transposed(void **state)
+{
+    (void)state;
+    check_all(3, 17, 5, true, true);
+    check_all(97, 1, 131, true, true);
+}
+
+/* A sum of nothing is zero: the bias and the addend remain. */
+static void test_empty(void **state)
+{
+    (void)state;
+    for (int t = 0; t < 4; t++) {
+        check_all(3, 17, 0, t & 1, t >> 1);
+        check_all(0, 17, 5, t & 1, t >> 1);
+        check_all(3, 0, 5, t & 1, t >> 1);
+        check_all(0, 0, 0, t & 1, t >> 1);
+    }
+}
+
+/* The portable kernel gives the same bits on one, two and five threads, and when the threads at the
+ * run are fewer or more than those that were planned for. */
+static void test_same_on_any_threads(void **state)
+{
+    (void)state;
+    const int64_t sizes[][3] = {
+        {1, 203, 301}, {17, 203, 301}, {64, 515, 2301}, {70, 1025, 1031}, {90, 70, 80}};
+    int before = omp_get_max_threads();
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int t = 0; t < 3; t++) {
+            int64_t batch = sizes[s][0], o = sizes[s][1], i = sizes[s][2];
+            problem q = t == 0   ? make(batch, o, i, false, true)
+                        : t == 1 ? make(batch, i, o, false, false)
+                                 : make(o, i, batch, true, false);
+            float *first = NULL;
+            const int threads[][2] = {{1, 1}, {2, 2}, {5, 5}, {5, 2}, {2, 5}};
+            for (int n = 0; n < 5; n++) {
+                omp_set_num_threads(threads[n][0]);
+                float *y = run(&hl_backend_cpu_portable, &q, BIAS_ADDEND_GELU, threads[n][1]);
+                if (first)
+                    assert_memory_equal(first, y, (size_t)(q.M * q.N) * sizeof *y);
+                if (first)
+                    free(y);
+                else
+                    first = y;
+            }
+            free(first);
+            clear(&q);
+        }
+    omp_set_num_threads(before);
+}
+
+/* One NaN in x reaches its whole row of y, through every ending, and no other row. */
+static void test_nan_stays(void **state)
+{
+    (void)state;
+    const int64_t batches[] = {1, 3, 17, 70};
+    const hl_backend *const backends[] = {&hl_backend_cpu_portable, &hl_backend_cpu};
+    for (size_t b = 0; b < sizeof batches / sizeof *batches; b++)
+        for (int e = 0; e < ENDINGS; e++)
+            for (int d = 0; d < 2; d++) {
+                problem q = make(batches[b], 19, 33, false, true);
+                q.a[q.K * (q.M - 1) + 5] = NAN;
+                float *y = run(backends[d], &q, (ending)e, 2);
+                for (int64_t i = 0; i < q.M * q.N; i++)
+                    assert_true(isnan(y[i]) == (i / q.N == q.M - 1));
+                free(y);
+                clear(&q);
+            }
+}
+
+static void test_prepare_errors(void **state)
+{
+    (void)state;
+    call c;
+    hl_error err = {0};
+    describe(&c, 2, 1, INT64_MAX / 8, false, true, PLAIN);
+    const hl_kernel *k = choose(&hl_backend_cpu_portable, &c.call);
+    assert_int_equal(k->prepare(&c.call, &err), HL_ERR_MEMORY);
+    assert_non_null(strstr(err.message, "batch of 2"));
+    assert_null(c.call.state);
+    describe(&c, 2, 3, 5, false, true, PLAIN);
+    hl_alloc_fail_at(1);
+    assert_int_equal(k->prepare(&c.call, &err), HL_ERR_MEMORY);
+    assert_null(c.call.state);
+    k->release(&c.call);
+    hl_alloc_fail_at(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_edge),      cmocka_unit_test(test_long_sums_and_large_weights),
+        cmocka_unit_test(test_both_transposed), cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_nan_stays),       cmocka_unit_test(test_same_on_any_threads),
+        cmocka_unit_test(test_prepare_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
