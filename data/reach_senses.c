@@ -57,7 +57,8 @@ static double by_gap(double gap)
     return part * part;
 }
 
-/* A taxel at `point` with outward normal n: how near a sphere is on its side. */
+/* A taxel at `point` with outward normal n: how near a sphere is on its side. The sphere is soft: pressed
+ * into it by the arm's own thickness, a taxel is in contact whichever way it faces. */
 static double feel_sphere(const double point[3], const double n[3], const float center[3])
 {
     double d[3], length = 0, facing = 0;
@@ -67,8 +68,10 @@ static double feel_sphere(const double point[3], const double n[3], const float 
         facing += d[i] * n[i];
     }
     length = sqrt(length);
-    facing = length > 1e-9 ? facing / length : 1;
-    return (0.5 + 0.5 * facing) * by_gap(length - HL_SPHERE_RADIUS);
+    double gap = length - HL_SPHERE_RADIUS;
+    double turned = 0.5 + 0.5 * (length > 1e-9 ? facing / length : 1);
+    double pressed = fmin(fmax(-gap / HL_ARM_RADIUS, 0), 1);
+    return (turned + (1 - turned) * pressed) * by_gap(gap);
 }
 
 void hl_sense_tactile(const hl_arm_pose *pose, const float target[3], float tactile[HL_REACH_TACTILE])

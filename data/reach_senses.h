@@ -16,7 +16,7 @@ enum { HL_REACH_AUDIO = 1024, HL_REACH_TACTILE = 128, HL_REACH_PROPRIOCEPTIVE = 
 void hl_sense_audio(const float target[3], float audio[HL_REACH_AUDIO]);
 
 /* 128 taxels in 32 rings of 4 along the arm, each from 0 to 1: what faces the sphere or the floor
- * reads (1 - gap / 5 cm)^2, less the more it is turned away; 1 is contact, 0 is farther than 5 cm. So
+ * reads (1 - gap / 5 cm)^2, less the more it is turned away; deep in the soft sphere it reads 1. So
  * touch helps at the end of a reach and says nothing at its beginning. */
 void hl_sense_tactile(const hl_arm_pose *pose, const float target[3], float tactile[HL_REACH_TACTILE]);
 

@@ -61,7 +61,7 @@ static void attend(const hl_call *c, const hl_attention_sizes *z, int64_t b, int
                 for (int64_t j = 0; j < keys; j++)
                     s[i][j] *= factor[j];
             }
-            hl_tile_accumulate(y + i * z->C, s[i], 1, hl_in(c, 2) + head + at * z->C, keys, z);
+            hl_tile_accumulate(y + i * z->C, z->D, s[i], 1, hl_in(c, 2) + head + at * z->C, z->C, keys);
         }
     }
     for (int64_t i = 0; i < queries; i++) {
@@ -175,11 +175,11 @@ static void backward_tile(const hl_call *c, const hl_attention_sizes *z, const h
     for (int64_t i = 0; i < queries; i++) {
         float delta = row_dot(dy + i * z->C, h->y + (t + i) * z->C, z->D);
         turn_back(c, z, h, t + i, at, keys, delta, s[i], dp[i]);
-        hl_tile_accumulate(h->dq + (t + i) * z->C, dp[i], 1, k, keys, z);
+        hl_tile_accumulate(h->dq + (t + i) * z->C, z->D, dp[i], 1, k, z->C, keys);
     }
     for (int64_t j = 0; j < keys; j++) {
-        hl_tile_accumulate(h->dk + (at + j) * z->C, &dp[0][j], HL_KEYS, q, queries, z);
-        hl_tile_accumulate(h->dv + (at + j) * z->C, &s[0][j], HL_KEYS, dy, queries, z);
+        hl_tile_accumulate(h->dk + (at + j) * z->C, z->D, &dp[0][j], HL_KEYS, q, z->C, queries);
+        hl_tile_accumulate(h->dv + (at + j) * z->C, z->D, &s[0][j], HL_KEYS, dy, z->C, queries);
     }
 }
 

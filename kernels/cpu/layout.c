@@ -175,14 +175,20 @@ static void outer_offsets(const moves *m, int skip, int64_t rest, int64_t *to, i
     }
 }
 
-/* y[i*to + j] = x[i + j*from], a matrix of `rows` x `columns`. */
+enum { BLOCK = 32 };
+
+/* y[i*to + j] = x[i + j*from], a matrix of up to BLOCK x BLOCK. By way of a tile, so that each cache line
+ * of x is read in one go: lines a power of two apart would push each other out of the cache. */
 #define TRANSPOSE_BLOCK(type)                                                                                \
     static void transpose_##type(type *y, int64_t to, const type *x, int64_t from, int64_t rows,             \
                                  int64_t columns)                                                            \
     {                                                                                                        \
+        type tile[BLOCK][BLOCK];                                                                             \
+        for (int64_t j = 0; j < columns; j++)                                                                \
+            for (int64_t i = 0; i < rows; i++)                                                               \
+                tile[i][j] = x[i + j * from];                                                                \
         for (int64_t i = 0; i < rows; i++)                                                                   \
-            for (int64_t j = 0; j < columns; j++)                                                            \
-                y[i * to + j] = x[i + j * from];                                                             \
+            memcpy(y + i * to, tile[i], (size_t)columns * sizeof(type));                                     \
     }
 TRANSPOSE_BLOCK(uint32_t)
 TRANSPOSE_BLOCK(uint16_t)
@@ -191,7 +197,6 @@ TRANSPOSE_BLOCK(uint16_t)
  * reads and writes use whole cache lines. */
 static void transpose_blocks(const hl_call *c, const moves *m, int fast)
 {
-    enum { BLOCK = 32 };
     const size_t size = element(c);
     int64_t rows = m->dim[fast], columns = m->dim[m->rank - 1], row_stride = 1;
     for (int i = fast + 1; i < m->rank; i++)

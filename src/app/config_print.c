@@ -76,7 +76,8 @@ static void append_string(hl_text *t, const char *string)
         hl_config_quote(t, string);
 }
 
-/* With the fewest digits that read back as the same number. */
+/* With the fewest digits that read back as the same number. "1.0e-08", not "1e-08": what has no point is
+ * a text to readers of YAML 1.1. */
 static void append_float(hl_text *t, double x)
 {
     char text[40];
@@ -85,7 +86,11 @@ static void append_float(hl_text *t, double x)
         if (strtod(text, NULL) == x)
             break;
     }
-    hl_text_append(t, text);
+    size_t mantissa = strcspn(text, "e");
+    hl_text_append_bytes(t, text, mantissa);
+    if (text[mantissa] && !strchr(text, '.'))
+        hl_text_append(t, ".0");
+    hl_text_append(t, text + mantissa);
 }
 
 /* The name of an ENUM's value. */

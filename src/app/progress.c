@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BAR_LEAST = 10, BAR_MOST = 40 };
@@ -19,19 +19,13 @@ struct hl_progress {
     bool bar, colour;
     bool drawn; /* the cursor stands at the end of a bar */
     hl_progress_state state;
+    int widest;                      /* the longest text beside the bar so far */
     bool stale;                      /* state is newer than the bar */
     double last_draw;                /* s */
     double last_time;                /* of the rates */
     int64_t last_step, last_samples; /* likewise */
     double steps_per_s, samples_per_s;
 };
-
-double hl_seconds(void)
-{
-    struct timespec t;
-    HL_ASSERT(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool is_set(const char *variable)
 {
@@ -131,7 +125,8 @@ static void draw_bar(hl_progress *p)
     double done = p->o.steps > 0 ? (double)p->state.step / (double)p->o.steps : 1;
     snprintf(count, sizeof count, "%lld/%lld ", (long long)p->state.step, (long long)p->o.steps);
     int room = columns(p->o.to) - 1, used = (int)strlen(count) + 2;
-    int bar = room - used - (int)strlen(values);
+    p->widest = (int)strlen(values) > p->widest ? (int)strlen(values) : p->widest;
+    int bar = room - used - p->widest; /* so that the bar's end does not dance */
     bar = bar > BAR_MOST ? BAR_MOST : bar < BAR_LEAST ? 0 : bar;
     int filled = (int)(fmin(1, fmax(0, done)) * bar);
     fprintf(p->o.to, "\r%.*s", room, count);
@@ -182,17 +177,16 @@ void hl_progress_show(hl_progress *p, const hl_progress_state *state)
 
 void hl_progress_note(hl_progress *p, const char *format, ...)
 {
-    if (!p)
-        return;
+    FILE *to = p ? p->o.to : stderr;
     va_list args;
-    if (p->drawn)
-        fputs("\r\033[K", p->o.to);
+    if (p && p->drawn)
+        fputs("\r\033[K", to);
     va_start(args, format);
-    vfprintf(p->o.to, format, args);
+    vfprintf(to, format, args);
     va_end(args);
-    fputc('\n', p->o.to);
-    fflush(p->o.to);
-    if (p->drawn)
+    fputc('\n', to);
+    fflush(to);
+    if (p && p->drawn)
         draw_bar(p);
 }
 

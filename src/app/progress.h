@@ -35,11 +35,8 @@ typedef struct hl_progress_options {
     int64_t every;    /* lines: steps between two of them (the last step has one too) */
     const char *unit; /* "samples", "episodes": what is counted per second */
     hl_progress_look look;
-    double (*now)(void); /* seconds; NULL: hl_seconds */
+    double (*now)(void); /* seconds; NULL: hl_seconds of base/process.h */
 } hl_progress_options;
-
-/* Seconds of the monotonic clock. */
-double hl_seconds(void);
 
 typedef struct hl_progress hl_progress;
 
@@ -48,7 +45,7 @@ typedef struct hl_progress hl_progress;
 hl_progress *hl_progress_new(const hl_progress_options *options);
 /* Call after each step. A bar is drawn ten times a second at most. */
 void hl_progress_show(hl_progress *p, const hl_progress_state *state);
-/* Prints a line of its own, above the bar if there is one. */
+/* Prints a line of its own, above the bar if there is one (to stderr if p is NULL). */
 void hl_progress_note(hl_progress *p, const char *format, ...) HL_PRINTF(2, 3);
 /* Leaves the bar as it last was, on its own line, and frees p. */
 void hl_progress_free(hl_progress *p);

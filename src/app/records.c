@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/process.h"
 #include "io/tensorboard.h"
 
@@ -210,6 +211,15 @@ hl_status hl_records_add(hl_records *r, const hl_metrics *m, hl_error *err)
     hl_status status = hl_file_write(r->metrics, line.at, line.size, err);
     hl_text_free(&line);
     return status == HL_OK ? add_events(r, m, err) : status;
+}
+
+hl_status hl_records_draw(hl_records *r, hl_error *err)
+{
+    const curve *train = &r->curves[TRAIN], *valid = &r->curves[VALID];
+    hl_chart_series series[] = {{"training", (size_t)train->n, train->x, train->y},
+                                {"validation", (size_t)valid->n, valid->x, valid->y}};
+    hl_chart chart = {"Loss", "step", "loss", true, valid->n ? 2 : 1, series};
+    return hl_chart_save(&chart, r->chart_path, err);
 }
 
 hl_status hl_records_close(hl_records *r, hl_error *err)

@@ -276,11 +276,25 @@ static hl_losses mean_of(const interval *i)
                        i->sum.kl / n,    i->sum.information_retained / n, i->sum.grad_norm / n, i->sum.skipped};
 }
 
-static hl_status log_interval(run *r, interval *i, double lr, hl_progress *progress, hl_error *err)
+static void show(hl_progress *progress, const run *r, hl_losses l)
+{
+    hl_progress_state state = {.step = r->step,
+                               .samples = (r->step - (r->resumed > 0 ? r->resumed : 0)) * r->trainer.batch *
+                                          r->trainer.accumulate,
+                               .value = {{"loss", l.total}, {"action", l.action}, {"recon", l.reconstruction}}};
+    state.n = 3;
+    if (r->trainer.model.compressor == HL_HYBRID || r->trainer.model.compressor == HL_BOTTLENECK)
+        state.value[state.n++] = (hl_progress_value){"kl", l.kl};
+    state.value[state.n++] = (hl_progress_value){"grad", l.grad_norm};
+    if (l.skipped > 0)
+        state.value[state.n++] = (hl_progress_value){"skipped", l.skipped};
+    hl_progress_show(progress, &state);
+}
+
+static hl_status log_interval(run *r, interval *i, double lr, hl_error *err)
 {
     hl_losses l = mean_of(i);
     double t = hl_seconds(), rate = (double)(i->steps * r->trainer.batch * r->trainer.accumulate) / (t - i->since);
-    hl_progress_show(progress, r->step, l, rate);
     hl_status status = record(r, "train", l, lr, rate, err);
     *i = (interval){.since = t};
     return status;
@@ -291,9 +305,11 @@ static hl_status after_step(run *r, interval *i, double lr, hl_progress *progres
     const hl_config *cfg = r->cfg;
     bool last = r->step == cfg->train.steps || stop_asked;
     hl_status status = HL_OK;
-    add_step(i, hl_read_losses(r->train));
+    hl_losses now = hl_read_losses(r->train);
+    add_step(i, now);
+    show(progress, r, now);
     if (r->step % cfg->train.log_every == 0 || last)
-        status = log_interval(r, i, lr, progress, err);
+        status = log_interval(r, i, lr, err);
     if (status == HL_OK && r->valid && (r->step % cfg->train.valid_every == 0 || last)) {
         hl_losses l;
         status = validate(r, &l, err);
@@ -309,7 +325,11 @@ static hl_status train_loop(run *r, hl_error *err)
 {
     const hl_config *cfg = r->cfg;
     hl_lr_schedule schedule = hl_config_schedule(cfg);
-    hl_progress *progress = hl_progress_new(stderr, cfg->train.steps);
+    hl_progress *progress = hl_progress_new(&(hl_progress_options){.to = stderr,
+                                                                   .first = r->step,
+                                                                   .steps = cfg->train.steps,
+                                                                   .every = cfg->train.log_every,
+                                                                   .unit = "samples"});
     interval i = {.since = hl_seconds()};
     hl_status status = HL_OK;
     r->started = hl_seconds();

@@ -284,7 +284,10 @@ static bool compare_parameters(run *r)
         if (!fixture_read(&r->f, path, want, 2))
             return false;
         probe(p.data, p.name, p.count, got);
-        worst(&error, fabs(got[1] - want[1]) / (r->f.lr * (double)r->f.steps * sqrt((double)p.count / 3)));
+        double e = fabs(got[1] - want[1]) / (r->f.lr * (double)r->f.steps * sqrt((double)p.count / 3));
+        worst(&error, e);
+        if (!(e <= PARAMETER))
+            printf("  %-70s %9.2e\n", p.name, e);
     }
     report(r, "parameters after AdamW", error, PARAMETER);
     if (total != r->f.parameters) {

@@ -59,7 +59,8 @@ enum { ROWS = 1203, WIDE = 67, ALL = ROWS * WIDE };
 
 static float in[7][ALL], one[4][ALL], other[4][ALL];
 
-/* Every output of a call has the same bits with 1, 2, 3 and 7 threads. */
+/* Every output of a call has the same bits with 1, 2, 3 and 7 threads, and whatever lay there before:
+ * what a kernel leaves out would differ. */
 static void same_bits(const hl_kernel *kernel, const void *params, int n_in, hl_view *operands, int n_out,
                       const hl_view *outputs)
 {
@@ -71,7 +72,7 @@ static void same_bits(const hl_kernel *kernel, const void *params, int n_in, hl_
         for (int k = 0; k < n_out; k++) {
             c.out[k] = outputs[k];
             c.out[k].data = t ? other[k] : one[k];
-            memset(c.out[k].data, 0xff, (size_t)outputs[k].count * sizeof(float));
+            memset(c.out[k].data, 0x41 + t, (size_t)outputs[k].count * sizeof(float));
         }
         run(kernel, &c);
         for (int k = 0; k < n_out && t; k++)
@@ -128,6 +129,29 @@ static void test_threads_attention(void **state)
     hl_view y = view(in[3], 3, 5, 33, 32), lse = view(in[4], 3, 5, 4, 33);
     same_bits(&hl_cpu_attention, &p, 3, (hl_view[]){q, k, v}, 2, (hl_view[]){y, lse});
     same_bits(&hl_cpu_attention_backward, &p, 6, (hl_view[]){y, q, k, v, y, lse}, 3, (hl_view[]){q, k, v});
+}
+
+static void test_threads_layout(void **state)
+{
+    (void)state;
+    hl_view x = view(in[0], 2, ROWS, WIDE, 0), cube = view(in[0], 3, 30, 40, 33),
+            row = view(in[1], 1, WIDE, 0, 0);
+    hl_view pair[] = {view(in[0], 2, ROWS, 30, 0), view(in[1], 2, ROWS, 37, 0)};
+    hl_pad_params pad = {11, 6, 1};
+    hl_slice_params slice = {3, 60, 1};
+    hl_concat_params concat = {1};
+    hl_transpose_params turn = {{1, 0}}, rotate = {{2, 0, 1}}, rows = {{1, 0, 2}};
+    hl_fill_params fill = {x.shape, 3};
+    same_bits(&hl_cpu_pad, &pad, 1, (hl_view[]){view(in[0], 2, ROWS, 50, 0)}, 1, &x);
+    same_bits(&hl_cpu_slice, &slice, 1, &x, 1, (hl_view[]){view(NULL, 2, ROWS, 57, 0)});
+    same_bits(&hl_cpu_concat, &concat, 2, pair, 1, &x);
+    same_bits(&hl_cpu_transpose, &turn, 1, &x, 1, (hl_view[]){view(NULL, 2, WIDE, ROWS, 0)});
+    same_bits(&hl_cpu_transpose, &rotate, 1, &cube, 1, (hl_view[]){view(NULL, 3, 33, 30, 40)});
+    same_bits(&hl_cpu_transpose, &rows, 1, &cube, 1, (hl_view[]){view(NULL, 3, 40, 30, 33)});
+    same_bits(&hl_cpu_expand, NULL, 1, &row, 1, &x);
+    same_bits(&hl_cpu_expand, NULL, 1, (hl_view[]){view(in[1], 2, ROWS, 1, 0)}, 1, &x);
+    same_bits(&hl_cpu_cast, NULL, 1, &x, 1, &x);
+    same_bits(&hl_cpu_fill, &fill, 0, NULL, 1, &x);
 }
 
 /* ------------------------------------------------------------------ in place */
@@ -326,11 +350,12 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads_sums),   cmocka_unit_test(test_threads_rows),
-        cmocka_unit_test(test_threads_random), cmocka_unit_test(test_threads_attention),
-        cmocka_unit_test(test_in_place),       cmocka_unit_test(test_reshape_copies),
-        cmocka_unit_test(test_random_tile),    cmocka_unit_test(test_dropout_factors),
-        cmocka_unit_test(test_adamw_apart),    cmocka_unit_test(test_adamw_small_decay),
+        cmocka_unit_test(test_threads_sums),      cmocka_unit_test(test_threads_rows),
+        cmocka_unit_test(test_threads_random),    cmocka_unit_test(test_threads_attention),
+        cmocka_unit_test(test_threads_layout),    cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_reshape_copies),    cmocka_unit_test(test_random_tile),
+        cmocka_unit_test(test_dropout_factors),   cmocka_unit_test(test_adamw_apart),
+        cmocka_unit_test(test_adamw_small_decay),
     };
     return cmocka_run_group_tests_name("cpu_kernels", tests, setup, NULL);
 }
