@@ -16,9 +16,9 @@
 /* What libhdf5 knows as an H5FD_t stands first. */
 struct hl_hdf_sink {
     H5FD_t common;
-    hl_file *file; /* its temporary, to be committed or undone */
-    int fd;        /* of the temporary, for writing anywhere in it */
-    int fault;     /* errno of the first write that failed */
+    hl_file *file;  /* its temporary, to be committed or undone */
+    int fd;         /* of the temporary, for reading back */
+    hl_error fault; /* of the first write that failed */
     haddr_t allocated, end;
     hid_t hdf5;
 };
@@ -96,22 +96,11 @@ static herr_t sink_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t 
                          const void *bytes)
 {
     hl_hdf_sink *s = (hl_hdf_sink *)file;
-    const char *p = bytes;
     (void)type, (void)transfer;
     if (address + n > s->end)
         s->end = address + n;
-    while (n && !s->fault) {
-        ssize_t done = pwrite(s->fd, p, n, (off_t)address);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0) {
-            s->fault = done < 0 ? errno : EIO;
-            break;
-        }
-        p += done;
-        address += (haddr_t)done;
-        n -= (size_t)done;
-    }
+    if (!s->fault.status)
+        (void)hl_file_write_at(s->file, address, bytes, n, &s->fault);
     return 0;
 }
 
@@ -119,8 +108,8 @@ static herr_t sink_truncate(H5FD_t *file, hid_t transfer, hbool_t closing)
 {
     hl_hdf_sink *s = (hl_hdf_sink *)file;
     (void)transfer, (void)closing;
-    if (s->end != s->allocated && !s->fault && ftruncate(s->fd, (off_t)s->allocated) != 0)
-        s->fault = errno;
+    if (s->end != s->allocated && !s->fault.status)
+        (void)hl_file_truncate(s->file, s->allocated, &s->fault);
     s->end = s->allocated;
     return 0;
 }
@@ -169,17 +158,15 @@ static hid_t through_driver(hl_hdf_sink *s, bool create)
 hl_status hl_hdf_sink_new(const char *path, hl_hdf_sink **sink, hl_error *err)
 {
     hl_hdf_sink *s = hl_alloc(1, sizeof *s);
+    uint64_t size;
     *sink = NULL;
     if (!s)
         return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to write it", path);
     s->hdf5 = H5I_INVALID_HID;
     s->fd = -1;
     hl_status status = hl_file_replace(path, &s->file, err);
-    if (status == HL_OK) {
-        s->fd = open(hl_hdf_sink_path(s), O_RDWR | O_CLOEXEC);
-        if (s->fd < 0)
-            status = hl_file_fail(err, hl_hdf_sink_path(s), "open it for writing", errno);
-    }
+    if (status == HL_OK)
+        status = hl_file_open(hl_hdf_sink_path(s), &s->fd, &size, err);
     if (status == HL_OK) {
         s->hdf5 = through_driver(s, true);
         if (s->hdf5 < 0)
@@ -205,14 +192,16 @@ const char *hl_hdf_sink_path(const hl_hdf_sink *s)
 
 hl_status hl_hdf_sink_check(const hl_hdf_sink *s, hl_error *err)
 {
-    return s->fault ? hl_file_fail(err, hl_hdf_sink_path(s), "write it", s->fault) : HL_OK;
+    if (s->fault.status && err)
+        *err = s->fault;
+    return s->fault.status;
 }
 
 hl_status hl_hdf_sink_close(hl_hdf_sink *s, hl_error *err)
 {
     herr_t ok = s->hdf5 >= 0 ? H5Fclose(s->hdf5) : 0;
     s->hdf5 = H5I_INVALID_HID;
-    if (ok < 0 && !s->fault)
+    if (ok < 0 && !s->fault.status)
         return hl_hdf5_fail(err, HL_ERR_IO, "%s: the HDF5 file cannot be closed", hl_hdf_sink_path(s));
     return hl_hdf_sink_check(s, err);
 }
@@ -232,11 +221,7 @@ hl_status hl_hdf_sink_reopen(hl_hdf_sink *s, hl_error *err)
 
 hl_status hl_hdf_sink_commit(hl_hdf_sink *s, hl_error *err)
 {
-    HL_ASSERT(s->file && s->hdf5 < 0 && !s->fault);
-    int fd = s->fd;
-    s->fd = -1;
-    if (close(fd) != 0) /* network file systems report a full disk here */
-        return hl_file_fail(err, hl_hdf_sink_path(s), "close it", errno);
+    HL_ASSERT(s->file && s->hdf5 < 0 && !s->fault.status);
     hl_file *file = s->file;
     s->file = NULL; /* freed by the commit, whatever happens */
     return hl_file_commit(file, err);

@@ -23,8 +23,8 @@ hl_compressed hl_bottleneck(hl_graph *g, hl_params *params, const char *scope, c
 {
     int at = 0, dropouts = o->bottleneck_widths.n - 1;
     float dropout = mode->training ? o->dropout : 0;
-    hl_tensor h = hl_blocks(g, params, hl_scope_join(scope, "encoder").text, context, o->bottleneck_widths, &at,
-                            dropouts, dropout);
+    hl_tensor h = hl_blocks(g, params, hl_scope_join(scope, "encoder").text, context, o->bottleneck_widths,
+                            &at, dropouts, dropout);
     hl_tensor mu = hl_dense(g, params, hl_scope_join(scope, "mu_layer").text, h, out);
     hl_tensor logvar = hl_dense(g, params, hl_scope_join(scope, "logvar_layer").text, h, out);
     hl_tensor z = mu;

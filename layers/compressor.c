@@ -3,8 +3,8 @@
 #include "layers/block.h"
 
 /* [bottleneck | attention | hierarchical | zeros up to the width] -> fusion */
-static hl_compressed hybrid(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode,
-                            hl_tensor context)
+static hl_compressed hybrid(hl_graph *g, hl_params *params, const hl_model_options *o,
+                            const hl_model_mode *mode, hl_tensor context)
 {
     int64_t third = o->compressed / 3;
     float dropout = mode->training ? o->dropout : 0;
@@ -21,8 +21,8 @@ static hl_compressed hybrid(hl_graph *g, hl_params *params, const hl_model_optio
     return z;
 }
 
-hl_compressed hl_compress(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode,
-                          hl_tensor context)
+hl_compressed hl_compress(hl_graph *g, hl_params *params, const hl_model_options *o,
+                          const hl_model_mode *mode, hl_tensor context)
 {
     const char *scope = "compressor.compressor";
     float dropout = mode->training ? o->dropout : 0;

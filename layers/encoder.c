@@ -31,7 +31,8 @@ static hl_tensor convolve(hl_graph *g, hl_params *params, const char *scope, hl_
     return hl_dense(g, params, hl_scope_index(scope, at + 2).text, x, features); /* after pool and flatten */
 }
 
-static hl_tensor encode_sense(hl_graph *g, hl_params *params, const hl_model_options *o, int sense, hl_tensor x)
+static hl_tensor encode_sense(hl_graph *g, hl_params *params, const hl_model_options *o, int sense,
+                              hl_tensor x)
 {
     switch (sense) {
     case 0:
@@ -56,7 +57,8 @@ static int64_t sense_features(const hl_model_options *o, int sense)
     return features[sense];
 }
 
-static hl_tensor sense_input(hl_graph *g, const hl_model_options *o, const char *prefix, int sense, int64_t rows)
+static hl_tensor sense_input(hl_graph *g, const hl_model_options *o, const char *prefix, int sense,
+                             int64_t rows)
 {
     int64_t vector[2] = {rows, hl_model_sense_size(o, sense)};
     int64_t image[4] = {rows, sense == 0 ? 3 : 1, o->image, o->image};
@@ -101,8 +103,8 @@ static hl_tensor group(hl_graph *g, hl_params *params, const char *scope, const 
 }
 
 /* rows observations -> [rows,3328] */
-static hl_tensor non_temporal(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode,
-                              int64_t rows)
+static hl_tensor non_temporal(hl_graph *g, hl_params *params, const hl_model_options *o,
+                              const hl_model_mode *mode, int64_t rows)
 {
     static const char *const meanings[] = {"object_encoder", "affordance_encoder", "relationship_encoder",
                                            "intention_encoder"};
@@ -131,8 +133,8 @@ static hl_tensor temporal(hl_graph *g, hl_params *params, const hl_model_options
     return hl_concat(g, 3, (hl_tensor[]){immediate, historical, predictive}, -1);
 }
 
-hl_tensor hl_context_encoder(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode,
-                             hl_tensor *features)
+hl_tensor hl_context_encoder(hl_graph *g, hl_params *params, const hl_model_options *o,
+                             const hl_model_mode *mode, hl_tensor *features)
 {
     int64_t B = mode->batch, T = o->history, width = hl_model_non_temporal(o);
     hl_tensor history = {0}, x;

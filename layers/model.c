@@ -52,12 +52,15 @@ int64_t hl_model_context(const hl_model_options *o)
 
 int64_t hl_model_latent(const hl_model_options *o)
 {
-    return o->compressor == HL_BOTTLENECK ? o->compressed : o->compressor == HL_HYBRID ? o->compressed / 3 : 0;
+    return o->compressor == HL_BOTTLENECK ? o->compressed
+           : o->compressor == HL_HYBRID   ? o->compressed / 3
+                                          : 0;
 }
 
 const char *hl_model_sense(int sense)
 {
-    static const char *const names[HL_MODEL_SENSES] = {"visual", "depth", "audio", "tactile", "proprioceptive"};
+    static const char *const names[HL_MODEL_SENSES] = {"visual", "depth", "audio", "tactile",
+                                                       "proprioceptive"};
     return names[sense];
 }
 

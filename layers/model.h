@@ -62,10 +62,10 @@ typedef struct hl_model_mode {
     /* Features of the past: false: an input "history" [B,T,3328]; true: encoded here from past
      * frames, so the inputs of the senses are [B*(T+1),...], oldest first. Needs history > 0. */
     bool encode_history;
-    bool presence;    /* an input "presence" [B*frames,5] multiplies the features of each sense */
-    bool given_noise; /* the noise of z is an input "eps" [B,Z], not drawn */
-    bool smoothing;   /* action = (1-w) new + w previous: inputs "previous" [B,A], "smoothing" [B,1] */
-    bool decode;      /* build the reconstruction */
+    bool presence;      /* an input "presence" [B*frames,5] multiplies the features of each sense */
+    bool given_noise;   /* the noise of z is an input "eps" [B,Z], not drawn */
+    bool smoothing;     /* action = (1-w) new + w previous: inputs "previous" [B,A], "smoothing" [B,1] */
+    bool decode;        /* build the reconstruction */
     const char *prefix; /* of the inputs' names; NULL: none */
 } hl_model_mode;
 
@@ -95,9 +95,10 @@ typedef struct hl_loss {
 hl_loss hl_model_loss(hl_graph *g, const hl_model *m, hl_tensor target, hl_tensor mask, hl_loss_weights w);
 
 /* Parts, each in the file of its name. */
-hl_tensor hl_context_encoder(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode,
-                             hl_tensor *features);
-hl_tensor hl_refiner(hl_graph *g, hl_params *params, const hl_model_options *o, float dropout, hl_tensor context);
+hl_tensor hl_context_encoder(hl_graph *g, hl_params *params, const hl_model_options *o,
+                             const hl_model_mode *mode, hl_tensor *features);
+hl_tensor hl_refiner(hl_graph *g, hl_params *params, const hl_model_options *o, float dropout,
+                     hl_tensor context);
 
 /* A compressor's result; kl {0} if it has no bottleneck. */
 typedef struct hl_compressed {
@@ -106,12 +107,12 @@ typedef struct hl_compressed {
 
 hl_compressed hl_bottleneck(hl_graph *g, hl_params *params, const char *scope, const hl_model_options *o,
                             const hl_model_mode *mode, hl_tensor context, int64_t out);
-hl_tensor hl_perceiver(hl_graph *g, hl_params *params, const char *scope, const hl_model_options *o, float dropout,
-                       hl_tensor context, int64_t out);
+hl_tensor hl_perceiver(hl_graph *g, hl_params *params, const char *scope, const hl_model_options *o,
+                       float dropout, hl_tensor context, int64_t out);
 hl_tensor hl_hierarchical(hl_graph *g, hl_params *params, const char *scope, const hl_model_options *o,
                           hl_tensor context);
-hl_compressed hl_compress(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode,
-                          hl_tensor context);
+hl_compressed hl_compress(hl_graph *g, hl_params *params, const hl_model_options *o,
+                          const hl_model_mode *mode, hl_tensor context);
 hl_tensor hl_decoder(hl_graph *g, hl_params *params, const hl_model_options *o, hl_tensor compressed);
 hl_tensor hl_action_head(hl_graph *g, hl_params *params, const hl_model_options *o, float dropout,
                          hl_tensor compressed);

@@ -26,8 +26,7 @@ hl_tensor hl_dense(hl_graph *g, hl_params *params, const char *scope, hl_tensor 
     hl_shape s = hl_shape_of(g, x);
     int64_t in = s.rank ? s.dim[s.rank - 1] : 0;
     hl_init_rule init = {HL_FAN_IN, in};
-    hl_tensor w =
-        hl_param(g, params, hl_scope_join(scope, "weight").text, 2, (int64_t[]){out, in}, init);
+    hl_tensor w = hl_param(g, params, hl_scope_join(scope, "weight").text, 2, (int64_t[]){out, in}, init);
     return hl_linear(g, x, w, vector(g, params, scope, "bias", out, init));
 }
 

@@ -9,8 +9,8 @@ static int64_t width_of(const hl_model_options *o, int64_t out)
     return o->perceiver_width ? o->perceiver_width : rule > 64 ? rule : 64;
 }
 
-hl_tensor hl_perceiver(hl_graph *g, hl_params *params, const char *scope, const hl_model_options *o, float dropout,
-                       hl_tensor context, int64_t out)
+hl_tensor hl_perceiver(hl_graph *g, hl_params *params, const char *scope, const hl_model_options *o,
+                       float dropout, hl_tensor context, int64_t out)
 {
     int64_t B = hl_shape_of(g, context).dim[0], C = hl_shape_of(g, context).dim[1];
     int64_t d = width_of(o, out), L = o->latents;
@@ -21,8 +21,8 @@ hl_tensor hl_perceiver(hl_graph *g, hl_params *params, const char *scope, const 
         hl_graph_reject(g, message);
         return (hl_tensor){0};
     }
-    hl_tensor latents = hl_param(g, params, hl_scope_join(scope, "latent_codes").text, 3, (int64_t[]){1, L, d},
-                                 (hl_init_rule){HL_NORMAL, 0});
+    hl_tensor latents = hl_param(g, params, hl_scope_join(scope, "latent_codes").text, 3,
+                                 (int64_t[]){1, L, d}, (hl_init_rule){HL_NORMAL, 0});
     hl_tensor tokens = hl_reshape(g, context, 3, (int64_t[]){B, o->tokens, C / o->tokens});
     tokens = hl_dense(g, params, hl_scope_join(scope, "input_proj").text, tokens, d);
     hl_tensor a = hl_multihead(g, params, hl_scope_join(scope, "cross_attention").text, latents, tokens,

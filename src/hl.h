@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define HL_API         __attribute__((visibility("default")))
+#define HL_API          __attribute__((visibility("default")))
 #define HL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define HL_API
@@ -213,8 +213,8 @@ HL_API void hl_gradient(hl_graph *g, hl_tensor loss, int n, const hl_tensor *wrt
 
 HL_API hl_tensor hl_dense(hl_graph *g, hl_params *params, const char *scope, hl_tensor x, int64_t out);
 HL_API hl_tensor hl_norm(hl_graph *g, hl_params *params, const char *scope, hl_tensor x);
-HL_API hl_tensor hl_conv(hl_graph *g, hl_params *params, const char *scope, hl_tensor x, int64_t out, int kernel,
-                         int stride, int padding);
+HL_API hl_tensor hl_conv(hl_graph *g, hl_params *params, const char *scope, hl_tensor x, int64_t out,
+                         int kernel, int stride, int padding);
 
 /* ------------------------------------------------------------------ optimizer */
 
@@ -241,8 +241,8 @@ typedef struct hl_gate {
 HL_API hl_gate hl_update_gate(hl_graph *g, hl_tensor count, hl_tensor skipped, hl_tensor norm, hl_tensor loss,
                               float clip);
 /* One parameter's update; m and v are its moments. Does nothing where gate.scale is below 0. */
-HL_API void hl_adamw_update(hl_graph *g, hl_tensor p, hl_tensor m, hl_tensor v, hl_tensor gradient, hl_gate gate,
-                            hl_tensor lr, float weight_decay, hl_adamw_options options);
+HL_API void hl_adamw_update(hl_graph *g, hl_tensor p, hl_tensor m, hl_tensor v, hl_tensor gradient,
+                            hl_gate gate, hl_tensor lr, float weight_decay, hl_adamw_options options);
 /* hl_adamw from gradients made elsewhere (accumulated over micro-batches, say): gradients[i] is
  * that of the i-th of hl_graph_params. */
 HL_API void hl_adamw_apply(hl_graph *g, hl_params *params, hl_tensor loss, int n, const hl_tensor *gradients,

@@ -18,9 +18,8 @@ typedef struct running {
 /* Takes in keys whose scores are s; leaves the weights of their values in s. */
 static void take_scores(running *r, float *s, int64_t keys, float *y, int64_t D)
 {
-    float most = r->most, sum = 0;
-    for (int64_t j = 0; j < keys; j++)
-        most = s[j] > most ? s[j] : most;
+    const float here = hl_largest(s, keys), most = here > r->most ? here : r->most;
+    float sum = 0;
     /* At first there is nothing to rescale, and the difference of two infinities would be NaN. */
     const float shrink = r->sum > 0 ? hl_expf(r->most - most) : 0.0f;
 #pragma omp simd reduction(+ : sum)

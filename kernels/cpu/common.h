@@ -7,7 +7,7 @@
 /* Below this many elements one thread is faster than waking the others. */
 enum { HL_GRAIN = 1 << 14 };
 
-#define HL_PRAGMA(text)           _Pragma(#text)
+#define HL_PRAGMA(text) _Pragma(#text)
 /* A loop over n elements shared by the threads when there is enough to share. */
 #define HL_PARALLEL_FOR(work)     HL_PRAGMA(omp parallel for schedule(static) if ((work) > HL_GRAIN))
 

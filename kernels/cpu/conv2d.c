@@ -3,6 +3,7 @@
  * it is in the cache.  What a task sums into belongs to it alone and is summed in a fixed order, so
  * results do not depend on the number of threads. */
 #include "kernels/cpu/common.h"
+#include "kernels/cpu/conv_relu.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/im2col.h"
 #include "kernels/cpu/math.h"
@@ -135,7 +136,8 @@ static void forward_task(const hl_call *c, const cut *k, int64_t image, int64_t 
     for (int64_t o = 0; o < s->O; o++, y += s->positions) {
         for (int64_t i = 0; bias && i < n; i++)
             y[i] += bias[o];
-        hl_activate(y, n, p->activation);
+        if (p->activation != HL_ACT_RELU) /* that one comes last */
+            hl_activate(y, n, p->activation);
     }
 }
 
@@ -151,6 +153,8 @@ static hl_status forward_run(const hl_call *c, hl_error *err)
         int64_t begin = t % stretches * k->stretch;
         forward_task(c, k, t / stretches, begin, clamp(begin + k->stretch, 0, s->positions));
     }
+    if (((const hl_conv_params *)c->params)->activation == HL_ACT_RELU)
+        hl_conv_relu(c);
     return HL_OK;
 }
 

@@ -21,4 +21,5 @@ static const hl_kernel *const fastest[] = {
 };
 
 const hl_backend hl_backend_cpu = {"cpu", fastest, (int)(sizeof fastest / sizeof *fastest)};
-const hl_backend hl_backend_cpu_portable = {"cpu:portable", portable, (int)(sizeof portable / sizeof *portable)};
+const hl_backend hl_backend_cpu_portable = {"cpu:portable", portable,
+                                            (int)(sizeof portable / sizeof *portable)};

@@ -20,10 +20,10 @@ static bool scratch(hl_skinny_product product, size_t m, size_t n_out, size_t n_
         *shared = *each = 0;
         if (m == 1) /* read as it lies */
             return true;
-        *each = NT_SUMS;
+        *each = 2 * NT_SUMS; /* doubles */
         return packed(round_up(m, V), n_in, 0, shared);
     case HL_SKINNY_NN:
-        *each = NN_BLOCK * rows;
+        *each = 2 * NN_BLOCK * rows;
         return packed(rows, n_out, 0, shared);
     case HL_SKINNY_TN:
         *each = 0;

@@ -7,8 +7,8 @@
  * w is copied to the stack before use, since its rows, a large power of two apart, share one set of
  * the first cache; dx grows in scratch, [strip][row][NN_STRIP], for the same reason. */
 
-/* c[NN_ROWS][NN_STRIP] = or += a[depth][NN_ROWS]^T b[depth][NN_STRIP] */
-static void nn_tile(const float *a, const float *b, size_t depth, float *c, bool first)
+/* c[NN_ROWS][NN_STRIP] += a[depth][NN_ROWS]^T b[depth][NN_STRIP] */
+static void nn_tile(const float *a, const float *b, size_t depth, double *c)
 {
     vec acc[NN_ROWS][NN_VECS];
     VEC_UNROLL
@@ -36,10 +36,8 @@ static void nn_tile(const float *a, const float *b, size_t depth, float *c, bool
     VEC_UNROLL
     for (int r = 0; r < NN_ROWS; r++) {
         VEC_UNROLL
-        for (int v = 0; v < NN_VECS; v++) {
-            float *out = c + r * NN_STRIP + v * V;
-            vec_store(out, first ? acc[r][v] : vec_load(out) + acc[r][v]);
-        }
+        for (int v = 0; v < NN_VECS; v++)
+            vec_add_to(c + r * NN_STRIP + v * V, acc[r][v]);
     }
 }
 
@@ -81,7 +79,7 @@ static void nn_ahead(const float *w, size_t ldw, size_t k0, size_t k1)
 
 /* sums[strip][row][NN_STRIP] of the columns [begin, end) gain depth rows of w */
 static void nn_rows(const hl_skinny *s, const float *a, const float *w, size_t begin, size_t end,
-                    size_t depth, float *sums, bool first)
+                    size_t depth, double *sums)
 {
     float b[NN_DEPTH * NN_STRIP] __attribute__((aligned(64)));
     size_t rows = round_up(s->m, NN_ROWS), groups = rows / NN_ROWS, share = (depth + groups - 1) / groups;
@@ -91,26 +89,22 @@ static void nn_rows(const hl_skinny *s, const float *a, const float *w, size_t b
         for (size_t g = 0; g < groups; g++) {
             if (more) /* spread over the groups: only so many misses can be under way */
                 nn_ahead(w + i, s->n_in, smaller(g * share, depth), smaller((g + 1) * share, depth));
-            nn_tile(a + g * NN_ROWS * depth, b, depth, sums + (i - begin) * rows + g * NN_ROWS * NN_STRIP,
-                    first);
+            nn_tile(a + g * NN_ROWS * depth, b, depth, sums + (i - begin) * rows + g * NN_ROWS * NN_STRIP);
         }
     }
 }
 
-static void nn_finish(const hl_skinny *s, const float *sums, size_t begin, size_t end, bool accumulate,
+static void nn_finish(const hl_skinny *s, const double *sums, size_t begin, size_t end, bool accumulate,
                       float *dx)
 {
     size_t rows = round_up(s->m, NN_ROWS);
     for (size_t i = begin; i < end; i += NN_STRIP) {
         size_t cols = smaller(NN_STRIP, end - i);
         for (size_t r = 0; r < s->m; r++) {
-            const float *from = sums + (i - begin) * rows + r * NN_STRIP;
+            const double *from = sums + (i - begin) * rows + r * NN_STRIP;
             float *to = dx + r * s->n_in + i;
-            if (accumulate)
-                for (size_t j = 0; j < cols; j++)
-                    to[j] += from[j];
-            else
-                memcpy(to, from, cols * sizeof(float));
+            for (size_t j = 0; j < cols; j++)
+                to[j] = (float)(accumulate ? from[j] + (double)to[j] : from[j]);
         }
     }
 }
@@ -118,12 +112,13 @@ static void nn_finish(const hl_skinny *s, const float *sums, size_t begin, size_
 void hl_skinny_nn(const hl_skinny *s, const float *dy, const float *w, bool accumulate, float *dx, void *work)
 {
     size_t rows = round_up(s->m, NN_ROWS);
-    float *packed = work, *all_sums = packed + round_up(s->n_out * rows, LINE);
+    float *packed = work;
+    double *all_sums = (double *)(void *)(packed + round_up(s->n_out * rows, LINE));
 #pragma omp parallel num_threads(team(s))
     {
         int id = omp_get_thread_num(), count = omp_get_num_threads();
         size_t begin, end;
-        float *sums = all_sums + (size_t)id * NN_BLOCK * rows;
+        double *sums = all_sums + (size_t)id * NN_BLOCK * rows;
         split(s->n_out, NN_DEPTH, id, count, &begin, &end);
         for (size_t o = begin; o < end; o += NN_DEPTH)
             nn_pack(s, dy, o, smaller(NN_DEPTH, end - o), packed + o * rows);
@@ -133,9 +128,10 @@ void hl_skinny_nn(const hl_skinny *s, const float *dy, const float *w, bool accu
         size_t block = blocks ? round_up((end - begin + blocks - 1) / blocks, NN_STRIP) : 1;
         for (size_t i = begin; i < end; i += block) {
             size_t stop = smaller(i + block, end);
+            memset(sums, 0, round_up(stop - i, NN_STRIP) * rows * sizeof *sums);
             for (size_t o = 0; o < s->n_out; o += NN_DEPTH)
-                nn_rows(s, packed + o * rows, w + o * s->n_in, i, stop, smaller(NN_DEPTH, s->n_out - o), sums,
-                        o == 0);
+                nn_rows(s, packed + o * rows, w + o * s->n_in, i, stop, smaller(NN_DEPTH, s->n_out - o),
+                        sums);
             nn_finish(s, sums, i, stop, accumulate, dx);
         }
     }

@@ -1,11 +1,14 @@
 #include "kernels/cpu/skinny_tiles.h"
 
+#include <string.h>
+
 /* ---- forward, y = x w^T ----
  * The batch lies along the vector: the panel p[k][m] is x transposed, w is read as it lies, one
  * broadcast per weight, and sums[r][m] is y transposed until the end. */
 
+/* sums [rows][lds] += w[rows][depth] p[depth][vecs*V], depth at most a run */
 VEC_INLINE void nt_tile(const int rows, const int vecs, const float *w, size_t ldw, const float *p,
-                        size_t depth, const float *next, float *sums, size_t lds, bool first)
+                        size_t depth, const float *next, double *sums, size_t lds)
 {
     vec acc[12][4];
     VEC_UNROLL
@@ -59,22 +62,24 @@ VEC_INLINE void nt_tile(const int rows, const int vecs, const float *w, size_t l
     VEC_UNROLL
     for (int r = 0; r < rows; r++) {
         VEC_UNROLL
-        for (int v = 0; v < vecs; v++) {
-            float *out = sums + (size_t)r * lds + v * V;
-            vec_store(out, first ? acc[r][v] : vec_load(out) + acc[r][v]);
-        }
+        for (int v = 0; v < vecs; v++)
+            vec_add_to(sums + (size_t)r * lds + v * V, acc[r][v]);
     }
 }
 
 #define NT_CASE(rows, vecs)                                                                                  \
     static void nt_tile_##vecs(size_t n, const float *w, size_t ldw, const float *p, size_t depth,           \
-                               const float *next, float *sums, size_t lds, bool first)                       \
+                               const float *next, double *sums, size_t lds)                                  \
     {                                                                                                        \
-        if (n == (rows))                                                                                     \
-            nt_tile(rows, vecs, w, ldw, p, depth, next, sums, lds, first);                                   \
-        else                                                                                                 \
-            for (size_t r = 0; r < n; r++)                                                                   \
-                nt_tile(1, vecs, w + r * ldw, ldw, p, depth, NULL, sums + r * lds, lds, first);              \
+        for (size_t k = 0; k < depth; k += RUN) {                                                            \
+            size_t run = smaller(RUN, depth - k);                                                            \
+            const float *panel = p + k * (vecs)*V;                                                           \
+            if (n == (rows))                                                                                 \
+                nt_tile(rows, vecs, w + k, ldw, panel, run, next ? next + k : NULL, sums, lds);              \
+            else                                                                                             \
+                for (size_t r = 0; r < n; r++)                                                               \
+                    nt_tile(1, vecs, w + r * ldw + k, ldw, panel, run, NULL, sums + r * lds, lds);           \
+        }                                                                                                    \
     }
 NT_CASE(NT_ROWS_1, 1)
 NT_CASE(NT_ROWS_2, 2)
@@ -82,7 +87,7 @@ NT_CASE(NT_ROWS_3, 3)
 NT_CASE(NT_ROWS_4, 4)
 
 typedef void nt_tile_fn(size_t n, const float *w, size_t ldw, const float *p, size_t depth, const float *next,
-                        float *sums, size_t lds, bool first);
+                        double *sums, size_t lds);
 static nt_tile_fn *const nt_tiles[5] = {NULL, nt_tile_1, nt_tile_2, nt_tile_3, nt_tile_4};
 static const size_t nt_rows[5] = {0, NT_ROWS_1, NT_ROWS_2, NT_ROWS_3, NT_ROWS_4};
 
@@ -125,8 +130,9 @@ static void nt_pack(const hl_skinny *s, const nt_blocks *b, const float *x, size
 }
 
 static void nt_group(const hl_skinny *s, const nt_blocks *b, const float *w, size_t rows, const float *panel,
-                     float *sums)
+                     double *sums)
 {
+    memset(sums, 0, rows * b->padded * sizeof *sums);
     for (size_t k = 0; k < s->n_in; k += NT_DEPTH) {
         size_t depth = smaller(NT_DEPTH, s->n_in - k);
         for (size_t i = 0; i < b->count; i++) {
@@ -142,21 +148,21 @@ static void nt_group(const hl_skinny *s, const nt_blocks *b, const float *w, siz
                 else if (k + 2 * NT_DEPTH <= s->n_in && step <= rows)
                     next = w + k + NT_DEPTH;
                 nt_tiles[b->vecs[i]](n, tile, s->n_in, p, depth, next, sums + r * b->padded + b->row[i],
-                                     b->padded, k == 0);
+                                     b->padded);
             }
         }
     }
 }
 
 /* sums [rows][padded] -> y[:, o0 .. o0+rows) */
-static void nt_finish(const hl_skinny *s, const float *sums, size_t padded, size_t o0, size_t rows,
+static void nt_finish(const hl_skinny *s, const double *sums, size_t padded, size_t o0, size_t rows,
                       const float *bias, const float *addend, float *y)
 {
     for (size_t m = 0; m < s->m; m++) {
         size_t at = m * s->n_out + o0;
         for (size_t r = 0; r < rows; r++) {
-            float sum = sums[r * padded + m] + (bias ? bias[o0 + r] : 0);
-            y[at + r] = addend ? sum + addend[at + r] : sum;
+            double sum = sums[r * padded + m] + (double)(bias ? bias[o0 + r] : 0);
+            y[at + r] = (float)(addend ? sum + (double)addend[at + r] : sum);
         }
     }
 }
@@ -199,11 +205,11 @@ static void nt_batch(const hl_skinny *s, const float *x, const float *w, const f
 {
     nt_blocks b;
     nt_block(&b, s->m);
-    float *all_sums = panel + round_up(b.padded * s->n_in, LINE);
+    double *all_sums = (double *)(void *)(panel + round_up(b.padded * s->n_in, LINE));
 #pragma omp parallel num_threads(team(s))
     {
         int id = omp_get_thread_num(), count = omp_get_num_threads();
-        float *sums = all_sums + (size_t)id * NT_SUMS;
+        double *sums = all_sums + (size_t)id * NT_SUMS;
         size_t begin, end;
         split(s->n_in, LINE, id, count, &begin, &end);
         for (size_t k = begin; k < end; k += LINE)

@@ -23,10 +23,11 @@ enum { NT_ROWS_1 = 8, NT_ROWS_2 = 6, NT_ROWS_3 = 4, NT_ROWS_4 = 3 };
 enum {
     V = VEC_WIDTH,
     LINE = 16,      /* floats in a cache line */
+    RUN = 32,       /* products that are added up in fp32; runs are added in double */
     NT_DEPTH = 256, /* k per tile: 256 x 32 rows of the batch fill L1, 256 x 16 half of it */
     NT_GROUP = 48,  /* weight rows whose sums a thread holds; a multiple of most nt_rows */
     NT_SUMS = NT_GROUP * (HL_SKINNY_MAX + 16),
-    NN_DEPTH = 32,                         /* rows of w per tile */
+    NN_DEPTH = RUN,                        /* rows of w per tile */
     NN_STRIP = NN_VECS * V,                /* columns of w per tile */
     NN_AHEAD = 2 * NN_STRIP,               /* how far ahead of the computation w is fetched */
     NN_BLOCK = 1024 / NN_STRIP * NN_STRIP, /* columns whose dx stays in L2 while w streams by */

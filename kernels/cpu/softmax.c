@@ -4,16 +4,11 @@
 
 static void softmax_row(const float *x, float *y, int64_t n)
 {
-    float most = -INFINITY;
-    double sum = 0;
-#pragma omp simd reduction(max : most)
-    for (int64_t i = 0; i < n; i++)
-        most = x[i] > most ? x[i] : most;
+    const float most = hl_largest(x, n);
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         y[i] = hl_expf(x[i] - most);
-    sum = hl_sum_plain(y, n);
-    const float scale = (float)(1.0 / sum);
+    const float scale = (float)(1.0 / hl_sum_plain(y, n));
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         y[i] *= scale;

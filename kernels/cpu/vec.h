@@ -86,6 +86,26 @@ VEC_INLINE vec vec_fma(vec a, vec b, vec c)
 #define VEC_HOLD(v) ((void)0)
 #endif
 
+/* p[0..VEC_WIDTH) += v, in double. Sums of thousands of products are kept this way: a run of a few dozen
+ * is added up in fp32, the runs in double, which leaves little more than the rounding of the operands. */
+VEC_INLINE void vec_add_to(double *p, vec v)
+{
+#if VEC_WIDTH == 16 && defined(__AVX512F__)
+    __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256((__m512)v));
+    __m512d high = _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)v), 1)));
+    _mm512_storeu_pd(p, _mm512_add_pd(_mm512_loadu_pd(p), low));
+    _mm512_storeu_pd(p + 8, _mm512_add_pd(_mm512_loadu_pd(p + 8), high));
+#elif VEC_WIDTH == 8 && defined(__AVX__)
+    __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128((__m256)v));
+    __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps((__m256)v, 1));
+    _mm256_storeu_pd(p, _mm256_add_pd(_mm256_loadu_pd(p), low));
+    _mm256_storeu_pd(p + 4, _mm256_add_pd(_mm256_loadu_pd(p + 4), high));
+#else
+    for (int i = 0; i < VEC_WIDTH; i++)
+        p[i] += (double)v[i];
+#endif
+}
+
 VEC_INLINE float vec_sum(vec v)
 {
     float s[VEC_WIDTH];

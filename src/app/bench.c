@@ -70,7 +70,8 @@ static void print_profile(hl_session *s, const timing *t)
     if (!text)
         return;
     hl_session_profile_print(s, text, size);
-    fprintf(stderr, "\n%s, batch %lld: time per call, dearest first\n%s\n", t->what, (long long)t->batch, text);
+    fprintf(stderr, "\n%s, batch %lld: time per call, dearest first\n%s\n", t->what, (long long)t->batch,
+            text);
     hl_free(text);
 }
 
@@ -107,8 +108,9 @@ static hl_status measure(bench *b, hl_session *s, timing *t, hl_error *err)
 
 static hl_status bench_one(bench *b, bool training, int64_t batch, hl_error *err)
 {
-    static const char *const names[] = {"visual", "depth",    "audio",     "tactile", "proprioceptive", "history",
-                                        "target", "previous", "smoothing", "mask",    "presence"};
+    static const char *const names[] = {"visual",         "depth",   "audio",   "tactile",
+                                        "proprioceptive", "history", "target",  "previous",
+                                        "smoothing",      "mask",    "presence"};
     timing *t = &b->rows[b->n];
     *t = (timing){.what = training ? "training" : "inference", .batch = batch};
     hl_trainer_options o = hl_setup_trainer(b->cfg);
@@ -118,7 +120,8 @@ static hl_status bench_one(bench *b, bool training, int64_t batch, hl_error *err
     if (params)
         g = training ? hl_training_graph(params, &o)
                      : hl_policy_graph(params, &o.model, batch, b->cfg->model.head.smoothing > 0);
-    hl_session *s = g ? hl_session_open(g, params, &(hl_session_options){b->cfg->device, !training}, err) : NULL;
+    hl_session *s = g ? hl_session_open(g, params, &(hl_session_options){b->cfg->device, !training}, err)
+                      : NULL;
     hl_graph_free(g);
     hl_status status = s ? HL_OK : g ? err->status : hl_fail(err, HL_ERR_MEMORY, "no memory for a graph");
     if (s) {
@@ -137,13 +140,13 @@ static hl_status bench_one(bench *b, bool training, int64_t batch, hl_error *err
 
 static void print_text(const bench *b)
 {
-    printf("%-10s %6s %6s %10s %10s %10s %10s %12s %12s\n", "", "batch", "runs", "median ms", "p95 ms", "p99 ms",
-           "samples/s", "planned MiB", "RSS MiB");
+    printf("%-10s %6s %6s %10s %10s %10s %10s %12s %12s\n", "", "batch", "runs", "median ms", "p95 ms",
+           "p99 ms", "samples/s", "planned MiB", "RSS MiB");
     for (int i = 0; i < b->n; i++) {
         const timing *t = &b->rows[i];
-        printf("%-10s %6lld %6d %10.2f %10.2f %10.2f %10.1f %12.1f %12.1f\n", t->what, (long long)t->batch, t->runs,
-               t->median_ms, t->p95_ms, t->p99_ms, t->samples_per_s, (double)t->planned_bytes / (1 << 20),
-               t->rss_bytes / (1 << 20));
+        printf("%-10s %6lld %6d %10.2f %10.2f %10.2f %10.1f %12.1f %12.1f\n", t->what, (long long)t->batch,
+               t->runs, t->median_ms, t->p95_ms, t->p99_ms, t->samples_per_s,
+               (double)t->planned_bytes / (1 << 20), t->rss_bytes / (1 << 20));
     }
 }
 
@@ -154,15 +157,15 @@ static hl_status print_json(const bench *b, hl_error *err)
     json_t *rows = json_array();
     for (int i = 0; i < b->n; i++) {
         const timing *t = &b->rows[i];
-        json_array_append_new(rows, json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "what", t->what,
-                                              "batch", (json_int_t)t->batch, "runs", t->runs, "warmup_ms", t->warmup_ms,
-                                              "min_ms", t->min_ms, "median_ms", t->median_ms, "p95_ms", t->p95_ms,
-                                              "p99_ms", t->p99_ms, "samples_per_s", t->samples_per_s, "planned_bytes",
-                                              (json_int_t)t->planned_bytes, "rss_bytes",
-                                              hl_json_number(t->rss_bytes)));
+        json_array_append_new(
+            rows, json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "what", t->what,
+                            "batch", (json_int_t)t->batch, "runs", t->runs, "warmup_ms", t->warmup_ms,
+                            "min_ms", t->min_ms, "median_ms", t->median_ms, "p95_ms", t->p95_ms, "p99_ms",
+                            t->p99_ms, "samples_per_s", t->samples_per_s, "planned_bytes",
+                            (json_int_t)t->planned_bytes, "rss_bytes", hl_json_number(t->rss_bytes)));
     }
-    json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "version", HL_VERSION, "device", b->cfg->device, "peak_rss_bytes",
-                          (json_int_t)usage.ru_maxrss * 1024, "results", rows);
+    json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "version", HL_VERSION, "device", b->cfg->device,
+                          "peak_rss_bytes", (json_int_t)usage.ru_maxrss * 1024, "results", rows);
     hl_status status = hl_json_print(stdout, j, err);
     json_decref(j);
     return status;
@@ -176,7 +179,8 @@ static int parse_batches(const char *text, int64_t *out, hl_error *err)
         char *end;
         long long value = strtoll(text, &end, 10);
         if (end == text || value < 1 || value > 65536 || (*end && *end != ',') || n == MAX_BATCHES) {
-            hl_fail(err, HL_ERR_USAGE, "--batch: '%s' is not a list of 1..%d numbers from 1 to 65536, as in 1,16", text,
+            hl_fail(err, HL_ERR_USAGE,
+                    "--batch: '%s' is not a list of 1..%d numbers from 1 to 65536, as in 1,16", text,
                     MAX_BATCHES);
             return 0;
         }
@@ -209,17 +213,19 @@ int hl_command_bench(int argc, char **argv)
     bool train = false, json = false, profile = false;
     int64_t seconds = 5;
     const hl_flag flags[] = {
-        {"batch", HL_FLAG_TEXT, &batches, "N,N,...", "batch sizes (default: 1,16; with --train: train.batch)"},
+        {"batch", HL_FLAG_TEXT, &batches, "N,N,...",
+         "batch sizes (default: 1,16; with --train: train.batch)"},
         {"train", HL_FLAG_BOOL, &train, NULL, "time training steps instead of inference"},
         {"seconds", HL_FLAG_INT, &seconds, "N", "least time per batch size (default 5)"},
         {"profile", HL_FLAG_BOOL, &profile, NULL, "tell the time of every kernel call on stderr"},
         {"json", HL_FLAG_BOOL, &json, NULL, "print JSON"},
         {0},
     };
-    const hl_usage usage = {"hl bench CONFIG [key=value ...] [--batch 1,16] [--train] [--json]",
-                            "Times inference (a frozen session) or training steps with random weights and inputs, after a\n"
-                            "warm-up: median, 95th and 99th percentile, samples per second.",
-                            flags, 1, -1};
+    const hl_usage usage = {
+        "hl bench CONFIG [key=value ...] [--batch 1,16] [--train] [--json]",
+        "Times inference (a frozen session) or training steps with random weights and inputs, after a\n"
+        "warm-up: median, 95th and 99th percentile, samples per second.",
+        flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;

@@ -88,11 +88,12 @@ static int parse_flag(const hl_usage *u, int argc, char **argv, int *i)
             *(bool *)f->out = true;
             return HL_GO_ON;
         }
-        if (!equals && *i + 1 >= argc) {
+        const char *value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : "";
+        if (!*value || (!equals && !strncmp(value, "--", 2))) { /* --input --output: the file was forgotten */
             fprintf(stderr, "hl: --%s needs a value: %s\n", name, f->value);
             return HL_EXIT_USAGE;
         }
-        return set_flag(f, equals ? equals + 1 : argv[++*i]) ? HL_GO_ON : HL_EXIT_USAGE;
+        return set_flag(f, value) ? HL_GO_ON : HL_EXIT_USAGE;
     }
     return wrong_flag(u, name);
 }
@@ -118,8 +119,8 @@ int hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
             return code;
     }
     if (*n < u->min_positional || (u->max_positional >= 0 && *n > u->max_positional)) {
-        fprintf(stderr, "hl: %s\nusage: %s\n", *n < u->min_positional ? "an argument is missing" : "too many arguments",
-                u->synopsis);
+        fprintf(stderr, "hl: %s\nusage: %s\n",
+                *n < u->min_positional ? "an argument is missing" : "too many arguments", u->synopsis);
         return HL_EXIT_USAGE;
     }
     return HL_GO_ON;
@@ -131,13 +132,14 @@ static void print_help(FILE *to)
 {
     int n;
     const hl_command *c = hl_commands(&n);
-    fprintf(to, "hl %s: train, measure and deploy the H-L robot model\n\nusage: hl COMMAND ...\n\n", HL_VERSION);
+    fprintf(to, "hl %s: train, measure and deploy the H-L robot model\n\nusage: hl COMMAND ...\n\n",
+            HL_VERSION);
     for (int i = 0; i < n; i++)
         fprintf(to, "  %-10s %s\n", c[i].name, c[i].summary);
     fprintf(to, "\nhl COMMAND --help tells more; hl --version the version.\n");
 }
 
-int hl_main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     int n;
     const hl_command *c = hl_commands(&n);
@@ -160,7 +162,16 @@ int hl_main(int argc, char **argv)
         names[i] = c[i].name;
     }
     const char *nearest = hl_nearest(argv[1], names, (size_t)n);
-    fprintf(stderr, "hl: there is no command '%s'%s%s%s\n", argv[1], nearest ? "; did you mean '" : " (see hl --help)",
-            nearest ? nearest : "", nearest ? "'?" : "");
+    fprintf(stderr, "hl: there is no command '%s'%s%s%s\n", argv[1],
+            nearest ? "; did you mean '" : " (see hl --help)", nearest ? nearest : "", nearest ? "'?" : "");
     return HL_EXIT_USAGE;
+}
+
+int hl_main(int argc, char **argv)
+{
+    int code = dispatch(argc, argv);
+    if (!fflush(stdout) && !ferror(stdout))
+        return code;
+    fprintf(stderr, "hl: the result could not be written to stdout: %s\n", strerror(errno));
+    return code ? code : HL_EXIT_USAGE; /* as for any file */
 }

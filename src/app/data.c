@@ -3,6 +3,7 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "data/describe.h"
 #include "data/reach.h"
 #include "data/robomimic_write.h"
@@ -59,10 +60,11 @@ static int data_info(int argc, char **argv)
 {
     bool json = false;
     const hl_flag flags[] = {{"json", HL_FLAG_BOOL, &json, NULL, "print JSON"}, {0}};
-    const hl_usage usage = {"hl data info FILE [--json]",
-                            "Describes an HDF5 file of demonstrations: layout, lengths, keys with shapes and types, range of\n"
-                            "the actions, masks, a guess at which key is which sense, and what looks wrong.",
-                            flags, 1, 1};
+    const hl_usage usage = {
+        "hl data info FILE [--json]",
+        "Describes an HDF5 file of demonstrations: layout, lengths, keys with shapes and types, range of\n"
+        "the actions, masks, a guess at which key is which sense, and what looks wrong.",
+        flags, 1, 1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
@@ -106,7 +108,8 @@ static hl_status describe_fields(exporter *e, hl_error *err)
                                   .size = e->shape.size[s]};
         e->values[k] = hl_alloc((size_t)steps, (size_t)e->shape.size[s] * sizeof(float));
         if (!e->values[k])
-            return hl_fail(err, HL_ERR_MEMORY, "no memory for %lld steps of %s", (long long)steps, e->fields[k].key);
+            return hl_fail(err, HL_ERR_MEMORY, "no memory for %lld steps of %s", (long long)steps,
+                           e->fields[k].key);
     }
     e->actions = hl_alloc((size_t)steps, HL_REACH_ACTION * sizeof(float));
     return e->actions ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for %lld actions", (long long)steps);
@@ -176,12 +179,14 @@ static int data_export(int argc, char **argv)
 {
     const char *output = NULL;
     bool overwrite = false;
-    const hl_flag flags[] = {{"output", HL_FLAG_TEXT, &output, "FILE.hdf5", "where to write"},
-                             {"overwrite", HL_FLAG_BOOL, &overwrite, NULL, "replace FILE.hdf5 if it is there"},
-                             {0}};
-    const hl_usage usage = {"hl data export CONFIG [key=value ...] --output FILE.hdf5 [--overwrite]",
-                            "Writes the demonstrations of the simulated world (data.reach of CONFIG) in robomimic's layout.",
-                            flags, 1, -1};
+    const hl_flag flags[] = {
+        {"output", HL_FLAG_TEXT, &output, "FILE.hdf5", "where to write"},
+        {"overwrite", HL_FLAG_BOOL, &overwrite, NULL, "replace FILE.hdf5 if it is there"},
+        {0}};
+    const hl_usage usage = {
+        "hl data export CONFIG [key=value ...] --output FILE.hdf5 [--overwrite]",
+        "Writes the demonstrations of the simulated world (data.reach of CONFIG) in robomimic's layout.",
+        flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
@@ -193,7 +198,8 @@ static int data_export(int argc, char **argv)
     hl_config cfg;
     hl_status status = hl_config_load(&cfg, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK && cfg.data.format != HL_FORMAT_REACH)
-        status = hl_fail(&err, HL_ERR_CONFIG, "%s: data.format is not reach; there is nothing to export", argv[1]);
+        status = hl_fail(&err, HL_ERR_CONFIG, "%s: data.format is not reach; there is nothing to export",
+                         argv[1]);
     if (status == HL_OK) {
         hl_model_options model = hl_config_model(&cfg);
         exporter e = {.cfg = &cfg, .shape = hl_setup_data_shape(&model)};
@@ -210,13 +216,23 @@ static int data_export(int argc, char **argv)
 int hl_command_data(int argc, char **argv)
 {
     static const char usage[] = "usage: hl data info FILE [--json]\n"
-                                "       hl data export CONFIG [key=value ...] --output FILE.hdf5\n\n"
+                                "       hl data export CONFIG [key=value ...] --output FILE.hdf5 [--overwrite]\n\n"
                                 "hl data info --help and hl data export --help tell more.\n";
     if (argc > 1 && !strcmp(argv[1], "info"))
         return data_info(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "export"))
         return data_export(argc - 1, argv + 1);
-    bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
-    fputs(usage, help ? stdout : stderr);
-    return help ? HL_EXIT_OK : HL_EXIT_USAGE;
+    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+        fputs(usage, stdout);
+        return HL_EXIT_OK;
+    }
+    static const char *const known[] = {"info", "export"};
+    const char *nearest = argc > 1 ? hl_nearest(argv[1], known, 2) : NULL;
+    if (argc > 1)
+        fprintf(stderr, "hl: data has no '%s'%s%s%s\n", argv[1], nearest ? "; did you mean '" : "",
+                nearest ? nearest : "", nearest ? "'?" : "");
+    else
+        fprintf(stderr, "hl: an argument is missing\n");
+    fputs(usage, stderr);
+    return HL_EXIT_USAGE;
 }

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <stdio.h>
 
+enum { MOST_EPISODES = 1000000 }; /* as eval.episodes */
+
 typedef struct success {
     int64_t episodes, reached;
     double low, high;     /* 95% interval of the rate (Wilson 1927) */
@@ -100,7 +102,8 @@ static hl_status check_fits_reach(const hl_model_options *o, hl_error *err)
     const int64_t sizes[] = {1024, 128, 64};
     for (int k = HL_AUDIO; k < HL_SENSES; k++)
         if (o->senses[k] && hl_model_sense_size(o, k) != sizes[k - HL_AUDIO])
-            return hl_fail(err, HL_ERR_CONFIG, "model.%s.size: the world reach gives %lld elements, the model reads %lld",
+            return hl_fail(err, HL_ERR_CONFIG,
+                           "model.%s.size: the world reach gives %lld elements, the model reads %lld",
                            hl_sense_name((hl_sense)k), (long long)sizes[k - HL_AUDIO],
                            (long long)hl_model_sense_size(o, k));
     return HL_OK;
@@ -140,8 +143,8 @@ static hl_status closed_loop(const hl_trained *t, success *out, hl_error *err)
 
 /* ------------------------------------------------------------------ held-out samples */
 
-static hl_status run_samples(const hl_trained *t, hl_session *s, const hl_trainer_options *o, hl_loader *loader,
-                             result *out, hl_error *err)
+static hl_status run_samples(const hl_trained *t, hl_session *s, const hl_trainer_options *o,
+                             hl_loader *loader, result *out, hl_error *err)
 {
     hl_losses *mean = &out->losses;
     int64_t n = t->config.train.valid_batches;
@@ -169,6 +172,11 @@ static hl_status held_out(const hl_trained *t, result *out, hl_error *err)
 {
     hl_trainer_options o = hl_setup_trainer(&t->config);
     hl_dataset *data = hl_setup_dataset(&t->config, err);
+    if (data && !data->count[HL_VALID]) {
+        hl_dataset_close(data);
+        return hl_fail(err, HL_ERR_DATA, "%s: no demonstration of the data validates; --closed-loop-only does without",
+                       out->checkpoint);
+    }
     hl_loader_options loading = {.split = HL_VALID, .batch = o.batch, .order = HL_SEQUENTIAL};
     hl_loader *loader = data ? hl_loader_new(data, &loading, err) : NULL;
     hl_graph *g = loader ? hl_validation_graph(t->params, &o) : NULL;
@@ -188,17 +196,18 @@ static hl_status print_json(const result *r, hl_error *err)
     const hl_losses *l = &r->losses;
     json_t *j = json_pack("{s:s, s:I}", "checkpoint", r->checkpoint, "step", (json_int_t)r->step);
     if (r->closed_loop)
-        json_object_update_new(j, json_pack("{s:f, s:I, s:I, s:[f,f], s:f}", "success_rate",
-                                            (double)r->success.reached / (double)r->success.episodes, "episodes",
-                                            (json_int_t)r->success.episodes, "successes",
-                                            (json_int_t)r->success.reached, "interval_95", r->success.low,
-                                            r->success.high, "mean_final_distance_m", r->success.mean_distance));
+        json_object_update_new(j,
+                               json_pack("{s:f, s:I, s:I, s:[f,f], s:f}", "success_rate",
+                                         (double)r->success.reached / (double)r->success.episodes, "episodes",
+                                         (json_int_t)r->success.episodes, "successes",
+                                         (json_int_t)r->success.reached, "interval_95", r->success.low,
+                                         r->success.high, "mean_final_distance_m", r->success.mean_distance));
     if (r->samples)
-        json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "samples", (json_int_t)r->count, "loss",
-                                            hl_json_number(l->total), "action", hl_json_number(l->action),
-                                            "reconstruction", hl_json_number(l->reconstruction), "kl",
-                                            hl_json_number(l->kl), "information_retained",
-                                            hl_json_number(l->information_retained)));
+        json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "samples", (json_int_t)r->count,
+                                            "loss", hl_json_number(l->total), "action",
+                                            hl_json_number(l->action), "reconstruction",
+                                            hl_json_number(l->reconstruction), "kl", hl_json_number(l->kl),
+                                            "information_retained", hl_json_number(l->information_retained)));
     hl_status status = hl_json_print(stdout, j, err);
     json_decref(j);
     return status;
@@ -210,14 +219,16 @@ static void print_text(const result *r)
     if (r->closed_loop)
         printf("  closed loop (reach)   %.1f%% of %lld unseen episodes succeed (95%% interval %.1f..%.1f%%)\n"
                "                        fingertip to target at the end: %.3f m on average\n",
-               100.0 * (double)r->success.reached / (double)r->success.episodes, (long long)r->success.episodes,
-               100 * r->success.low, 100 * r->success.high, r->success.mean_distance);
+               100.0 * (double)r->success.reached / (double)r->success.episodes,
+               (long long)r->success.episodes, 100 * r->success.low, 100 * r->success.high,
+               r->success.mean_distance);
     if (r->samples) {
         printf("  validation samples    loss %.4f: action %.4f, reconstruction %.4f", r->losses.total,
                r->losses.action, r->losses.reconstruction);
         if (isfinite(r->losses.kl))
             printf(", kl %.4f", r->losses.kl);
-        printf(" (%lld samples)\n  information retained  %.3f\n", (long long)r->count, r->losses.information_retained);
+        printf(" (%lld samples)\n  information retained  %.3f\n", (long long)r->count,
+               r->losses.information_retained);
     }
 }
 
@@ -225,16 +236,16 @@ static hl_status evaluate(const hl_trained *t, result *r, hl_error *err)
 {
     hl_status status = HL_OK;
     hl_setup_threads(&t->config);
-    if (r->closed_loop)
-        status = closed_loop(t, &r->success, err);
-    if (status == HL_OK && r->samples)
+    if (r->samples) /* first: it is quick, and finds what is wrong with the data */
         status = held_out(t, r, err);
+    if (status == HL_OK && r->closed_loop)
+        status = closed_loop(t, &r->success, err);
     return status;
 }
 
 int hl_command_eval(int argc, char **argv)
 {
-    int64_t episodes = 0;
+    int64_t episodes = -1;
     bool json = false, reach = false, no_samples = false;
     const hl_flag flags[] = {
         {"episodes", HL_FLAG_INT, &episodes, "N", "closed-loop episodes (default: eval.episodes)"},
@@ -243,21 +254,26 @@ int hl_command_eval(int argc, char **argv)
         {"json", HL_FLAG_BOOL, &json, NULL, "print JSON"},
         {0},
     };
-    const hl_usage usage = {"hl eval CHECKPOINT [key=value ...] [--episodes N] [--reach] [--json]",
-                            "Measures a checkpoint. Trained on the simulated world: its success rate in closed loop, with\n"
-                            "a 95% interval, on episodes no training saw. On any data: loss and information retained over\n"
-                            "the validation split. key=value overrides keys of the checkpoint's configuration.",
-                            flags, 1, -1};
+    const hl_usage usage = {
+        "hl eval CHECKPOINT [key=value ...] [--episodes N] [--reach] [--json]",
+        "Measures a checkpoint. Trained on the simulated world: its success rate in closed loop, with\n"
+        "a 95% interval, on episodes no training saw. On any data: loss and information retained over\n"
+        "the validation split. key=value overrides keys of the checkpoint's configuration.",
+        flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
     hl_error err = {0};
+    if (episodes == 0 || episodes > MOST_EPISODES) {
+        fprintf(stderr, "hl: --episodes: %lld is not in 1..%d\n", (long long)episodes, MOST_EPISODES);
+        return HL_EXIT_USAGE;
+    }
     hl_trained t;
     hl_status status = hl_trained_load(&t, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK) {
         result r = {.checkpoint = argv[1], .step = t.step, .samples = !no_samples};
         r.closed_loop = reach || t.config.data.format == HL_FORMAT_REACH;
-        r.success.episodes = episodes ? episodes : t.config.eval.episodes;
+        r.success.episodes = episodes > 0 ? episodes : t.config.eval.episodes;
         status = evaluate(&t, &r, &err);
         if (status == HL_OK && json)
             status = print_json(&r, &err);

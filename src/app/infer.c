@@ -16,32 +16,70 @@ typedef struct observations {
     hid_t file;
     hid_t sense[HL_MODEL_SENSES]; /* -1: the model does not read it */
     int64_t rows;
-    int64_t *episode; /* [rows], NULL: all one */
+    int64_t *episode;              /* [rows], NULL: all one */
+    float scale[HL_MODEL_SENSES]; /* 1/255 for images of bytes, else 1 */
 } observations;
+
+typedef struct extent {
+    int rank; /* -1: none that can be read */
+    hsize_t dim[H5S_MAX_RANK];
+} extent;
+
+static extent extent_of(hid_t dataset)
+{
+    extent e = {.rank = -1};
+    hid_t space = H5Dget_space(dataset);
+    if (space >= 0) {
+        e.rank = H5Sget_simple_extent_dims(space, e.dim, NULL);
+        H5Sclose(space);
+    }
+    return e;
+}
+
+/* Flat rows [N, size], or images as [N, C, H, W]: the same number of elements in another order, such as
+ * [N, H, W, C], would be read as noise. */
+static bool fits(const extent *e, const hl_model_options *o, int s)
+{
+    hsize_t side = (hsize_t)o->image, channels = s == HL_VISUAL ? 3 : 1;
+    if (e->rank == 2)
+        return e->dim[1] == (hsize_t)hl_model_sense_size(o, s);
+    return (s == HL_VISUAL || s == HL_DEPTH) && e->rank == 4 && e->dim[1] == channels && e->dim[2] == side &&
+           e->dim[3] == side;
+}
+
+static hl_status misfit(const observations *in, const extent *e, const hl_model_options *o, int s, hl_error *err)
+{
+    char found[128] = "no array", expected[64];
+    size_t n = 0;
+    for (int i = 0; i < e->rank && n < sizeof found; i++)
+        n += (size_t)snprintf(found + n, sizeof found - n, "%s%llu%s", i ? "," : "[", (unsigned long long)e->dim[i],
+                              i + 1 == e->rank ? "]" : "");
+    if (s == HL_VISUAL || s == HL_DEPTH)
+        snprintf(expected, sizeof expected, "[N,%d,%lld,%lld]", s == HL_VISUAL ? 3 : 1, (long long)o->image,
+                 (long long)o->image);
+    else
+        snprintf(expected, sizeof expected, "[N,%lld]", (long long)hl_model_sense_size(o, s));
+    return hl_fail(err, HL_ERR_DATA, "%s: '%s': found %s, expected %s", in->path, hl_model_sense(s),
+                   e->rank ? found : "a single value", expected);
+}
 
 static hl_status open_sense(observations *in, const hl_model_options *o, int s, hl_error *err)
 {
     const char *name = hl_model_sense(s);
-    hsize_t dim[8] = {0};
     in->sense[s] = H5Lexists(in->file, name, H5P_DEFAULT) > 0 ? H5Dopen2(in->file, name, H5P_DEFAULT) : -1;
     if (in->sense[s] < 0)
         return hl_fail(err, HL_ERR_DATA, "%s: there is no data set '%s', which the model reads", in->path, name);
-    hid_t space = H5Dget_space(in->sense[s]);
-    int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
-    int64_t size = 1, want = hl_model_sense_size(o, s);
-    if (rank >= 1 && rank <= 8)
-        H5Sget_simple_extent_dims(space, dim, NULL);
-    for (int i = 1; i < rank && i < 8; i++)
-        size *= (int64_t)dim[i];
-    if (space >= 0)
-        H5Sclose(space);
-    if (rank < 2 || rank > 8 || size != want)
-        return hl_fail(err, HL_ERR_DATA, "%s: '%s' has %lld elements per row, the model reads %lld", in->path, name,
-                       rank < 2 ? 0 : (long long)size, (long long)want);
-    if (in->rows >= 0 && in->rows != (int64_t)dim[0])
-        return hl_fail(err, HL_ERR_DATA, "%s: '%s' has %lld rows, the senses before it have %lld", in->path, name,
-                       (long long)dim[0], (long long)in->rows);
-    in->rows = (int64_t)dim[0];
+    extent e = extent_of(in->sense[s]);
+    if (!fits(&e, o, s))
+        return misfit(in, &e, o, s, err);
+    if (in->rows >= 0 && (hsize_t)in->rows != e.dim[0])
+        return hl_fail(err, HL_ERR_DATA, "%s: '%s' has %llu rows, the senses before it have %lld", in->path, name,
+                       (unsigned long long)e.dim[0], (long long)in->rows);
+    in->rows = (int64_t)e.dim[0];
+    hid_t type = H5Dget_type(in->sense[s]);
+    in->scale[s] = s == HL_VISUAL && H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 ? 1.0f / 255 : 1;
+    if (type >= 0)
+        H5Tclose(type);
     return HL_OK;
 }
 
@@ -50,10 +88,10 @@ static hl_status read_episodes(observations *in, hl_error *err)
     if (H5Lexists(in->file, "episode", H5P_DEFAULT) <= 0)
         return HL_OK;
     hid_t d = H5Dopen2(in->file, "episode", H5P_DEFAULT), space = d >= 0 ? H5Dget_space(d) : -1;
-    bool fits = space >= 0 && H5Sget_simple_extent_npoints(space) == in->rows;
-    in->episode = fits ? hl_alloc((size_t)in->rows, sizeof *in->episode) : NULL;
+    bool one_each = space >= 0 && H5Sget_simple_extent_npoints(space) == in->rows;
+    in->episode = one_each ? hl_alloc((size_t)in->rows, sizeof *in->episode) : NULL;
     hl_status status = HL_OK;
-    if (!fits)
+    if (!one_each)
         status = hl_fail(err, HL_ERR_DATA, "%s: 'episode' must have one number per row (%lld)", in->path,
                          (long long)in->rows);
     else if (!in->episode)
@@ -69,10 +107,15 @@ static hl_status read_episodes(observations *in, hl_error *err)
 
 static hl_status open_observations(observations *in, const hl_model_options *o, hl_error *err)
 {
+    int fd;
+    uint64_t bytes;
+    hl_status status = hl_file_open(in->path, &fd, &bytes, err); /* its sentences are better than libhdf5's */
+    if (status != HL_OK)
+        return status;
+    close(fd);
     in->file = H5Fopen(in->path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (in->file < 0)
-        return hl_hdf5_fail(err, HL_ERR_IO, "%s: cannot be opened as HDF5", in->path);
-    hl_status status = HL_OK;
+        return hl_hdf5_fail(err, HL_ERR_DATA, "%s: cannot be opened as HDF5", in->path);
     for (int s = 0; s < HL_MODEL_SENSES && status == HL_OK; s++)
         if (o->senses[s])
             status = open_sense(in, o, s, err);
@@ -91,7 +134,8 @@ static void close_observations(observations *in)
     hl_free(in->episode);
 }
 
-static hl_status read_row(const observations *in, const hl_model_options *o, int s, int64_t row, float *to, hl_error *err)
+static hl_status read_row(const observations *in, const hl_model_options *o, int s, int64_t row, float *to,
+                          hl_error *err)
 {
     hid_t space = H5Dget_space(in->sense[s]);
     int rank = H5Sget_simple_extent_ndims(space);
@@ -99,11 +143,12 @@ static hl_status read_row(const observations *in, const hl_model_options *o, int
     H5Sget_simple_extent_dims(space, count, NULL);
     count[0] = 1;
     hid_t memory = H5Screate_simple(1, &size, NULL);
-    bool ok = rank > 0 && memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+    bool ok = rank > 0 && memory >= 0 &&
+              H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
               H5Dread(in->sense[s], H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, to) >= 0;
     hl_status status = ok ? HL_OK
-                          : hl_hdf5_fail(err, HL_ERR_DATA, "%s: cannot read row %lld of '%s'", in->path, (long long)row,
-                                         hl_model_sense(s));
+                          : hl_hdf5_fail(err, HL_ERR_DATA, "%s: cannot read row %lld of '%s'", in->path,
+                                         (long long)row, hl_model_sense(s));
     H5Sclose(memory);
     H5Sclose(space);
     return status;
@@ -187,7 +232,8 @@ static hl_status infer(hl_trained *t, const char *input, const char *output, hl_
         actions = hl_alloc((size_t)in.rows, (size_t)t->model.action * sizeof(float));
         compressed = hl_alloc((size_t)in.rows, (size_t)t->model.compressed * sizeof(float));
         if (!actions || !compressed)
-            status = hl_fail(err, HL_ERR_MEMORY, "no memory for the actions of %lld rows", (long long)in.rows);
+            status = hl_fail(err, HL_ERR_MEMORY, "no memory for the actions of %lld rows",
+                             (long long)in.rows);
     }
     if (status == HL_OK)
         status = act_on_rows(&in, t, policy, actions, compressed, err);
@@ -206,14 +252,16 @@ int hl_command_infer(int argc, char **argv)
 {
     const char *input = NULL, *output = NULL;
     const hl_flag flags[] = {
-        {"input", HL_FLAG_TEXT, &input, "OBS.h5", "observations: data sets visual [N,3,H,W], depth [N,1,H,W], audio, ..."},
+        {"input", HL_FLAG_TEXT, &input, "OBS.h5",
+         "observations: data sets visual [N,3,H,W], depth [N,1,H,W], audio, ..."},
         {"output", HL_FLAG_TEXT, &output, "ACT.h5", "written: action [N,A] and compressed [N,256]"},
         {0},
     };
-    const hl_usage usage = {"hl infer CHECKPOINT [key=value ...] --input OBS.h5 --output ACT.h5",
-                            "Computes the action for every row of OBS.h5, in order: rows are consecutive moments of one\n"
-                            "episode, or of several if a data set 'episode' [N] numbers them.",
-                            flags, 1, -1};
+    const hl_usage usage = {
+        "hl infer CHECKPOINT [key=value ...] --input OBS.h5 --output ACT.h5",
+        "Computes the action for every row of OBS.h5, in order: rows are consecutive moments of one\n"
+        "episode, or of several if a data set 'episode' [N] numbers them.",
+        flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;

@@ -42,8 +42,9 @@ static hl_status open_checkpoint(subject *s, hl_error *err)
 
 static hl_status open_subject(subject *s, int n_overrides, char *const *overrides, hl_error *err)
 {
-    hl_status status = looks_like_yaml(s->path) ? hl_config_load(&s->config, s->path, n_overrides, overrides, err)
-                                                : open_checkpoint(s, err);
+    hl_status status = looks_like_yaml(s->path)
+                           ? hl_config_load(&s->config, s->path, n_overrides, overrides, err)
+                           : open_checkpoint(s, err);
     if (status != HL_OK)
         return status;
     hl_model_options o = hl_config_model(&s->config);
@@ -114,7 +115,8 @@ static hl_status print_text(const subject *s, bool shapes, hl_error *err)
     printf("%s: %s\n", s->path, s->is_checkpoint ? "checkpoint, every byte verified" : "configuration");
     if (s->is_checkpoint)
         printf("step %" PRIu64 ", epoch %" PRIu64 ", seed %" PRIu64 "\n", s->step, s->epoch, s->seed);
-    printf("\nparameters  %" PRId64 " (%.1f MB in fp32)\n", total_count(s->params), 4e-6 * (double)total_count(s->params));
+    printf("\nparameters  %" PRId64 " (%.1f MB in fp32)\n", total_count(s->params),
+           4e-6 * (double)total_count(s->params));
     print_modules(s->params);
     for (int i = 0; shapes && i < hl_params_count(s->params); i++) {
         hl_param_info p = hl_params_at(s->params, i);
@@ -158,15 +160,23 @@ int hl_command_inspect(int argc, char **argv)
         {"json", HL_FLAG_BOOL, &json, NULL, "print JSON"},
         {0},
     };
-    const hl_usage usage = {"hl inspect CHECKPOINT|CONFIG.yaml [--shapes] [--json]",
-                            "Shows parameters by module, step and configuration. Of a checkpoint every byte is verified.",
-                            flags, 1, -1};
+    const hl_usage usage = {
+        "hl inspect CHECKPOINT|CONFIG.yaml [key=value ...] [--shapes] [--json]",
+        "Shows parameters by module, step and configuration. Of a checkpoint every byte is verified;\n"
+                            "key=value overrides keys of a CONFIG.yaml.", flags,
+        1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
     hl_error err = {0};
     subject s = {.path = argv[1]};
-    hl_status status = open_subject(&s, n - 1, argv + 2, &err);
+    hl_status status = HL_OK;
+    if (n > 1 && !looks_like_yaml(s.path))
+        status = hl_fail(&err, HL_ERR_USAGE, "'%s': the configuration of a checkpoint is what it is; only that of a "
+                                             ".yaml file takes overrides",
+                         argv[2]);
+    if (status == HL_OK)
+        status = open_subject(&s, n - 1, argv + 2, &err);
     if (status == HL_OK)
         status = json ? print_json(&s, &err) : print_text(&s, shapes, &err);
     hl_config_free(&s.config);

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+enum { MOST_ROWS = 65536 }; /* as train.batch */
+
 typedef struct planned {
     const char *what;
     int64_t batch;
@@ -77,7 +79,8 @@ static void print_text(const planned *p, int n)
         printf("  %14.1f", mib(p[i].memory.total));
     printf("\n");
     for (int i = 0; i < n; i++)
-        printf("\n%s, batch %lld: fullest at call %d (%s); arena %.1f MiB, no placement needs less than %.1f MiB\n",
+        printf("\n%s, batch %lld: fullest at call %d (%s); arena %.1f MiB, no placement needs less than %.1f "
+               "MiB\n",
                p[i].what, (long long)p[i].batch, p[i].memory.peak_step, p[i].peak_op, mib(p[i].memory.arena),
                mib(p[i].memory.lower_bound));
     for (int i = 0; i < n; i++)
@@ -92,12 +95,13 @@ static hl_status print_json(const planned *p, int n, hl_error *err)
         const hl_memory *m = &p[i].memory;
         json_t *by_kind = json_object();
         for (int k = 0; k < HL_MEM_KINDS; k++)
-            json_object_set_new(by_kind, hl_memory_kind_name((hl_memory_kind)k), json_integer((json_int_t)m->by_kind[k]));
+            json_object_set_new(by_kind, hl_memory_kind_name((hl_memory_kind)k),
+                                json_integer((json_int_t)m->by_kind[k]));
         json_object_set_new(j, p[i].what,
-                            json_pack("{s:I, s:o, s:I, s:I, s:I, s:i, s:s}", "batch", (json_int_t)p[i].batch, "bytes",
-                                      by_kind, "total", (json_int_t)m->total, "arena", (json_int_t)m->arena,
-                                      "lower_bound", (json_int_t)m->lower_bound, "peak_call", m->peak_step, "peak_op",
-                                      p[i].peak_op));
+                            json_pack("{s:I, s:o, s:I, s:I, s:I, s:i, s:s}", "batch", (json_int_t)p[i].batch,
+                                      "bytes", by_kind, "total", (json_int_t)m->total, "arena",
+                                      (json_int_t)m->arena, "lower_bound", (json_int_t)m->lower_bound,
+                                      "peak_call", m->peak_step, "peak_op", p[i].peak_op));
     }
     hl_status status = hl_json_print(stdout, j, err);
     json_decref(j);
@@ -106,8 +110,8 @@ static hl_status print_json(const planned *p, int n, hl_error *err)
 
 static hl_status plan(const hl_config *cfg, int64_t batch, bool json, bool calls, hl_error *err)
 {
-    planned p[2] = {{.what = "inference", .batch = batch ? batch : 1},
-                    {.what = "training", .batch = batch ? batch : cfg->train.batch}};
+    planned p[2] = {{.what = "inference", .batch = batch > 0 ? batch : 1},
+                    {.what = "training", .batch = batch > 0 ? batch : cfg->train.batch}};
     hl_setup_threads(cfg);
     hl_status status = plan_inference(cfg, &p[0], calls, err);
     if (status == HL_OK)
@@ -123,22 +127,28 @@ static hl_status plan(const hl_config *cfg, int64_t batch, bool json, bool calls
 
 int hl_command_plan(int argc, char **argv)
 {
-    int64_t batch = 0;
+    int64_t batch = -1;
     bool json = false, calls = false;
     const hl_flag flags[] = {
-        {"batch", HL_FLAG_INT, &batch, "N", "batch of both (default: 1 for inference, train.batch for training)"},
+        {"batch", HL_FLAG_INT, &batch, "N",
+         "batch of both (default: 1 for inference, train.batch for training)"},
         {"calls", HL_FLAG_BOOL, &calls, NULL, "list the kernel calls"},
         {"json", HL_FLAG_BOOL, &json, NULL, "print JSON (bytes)"},
         {0},
     };
-    const hl_usage usage = {"hl plan CONFIG [key=value ...] [--batch N] [--calls] [--json]",
-                            "Tells the memory that inference and a training step need, by category, before anything\n"
-                            "is allocated: bytes that are alive at the fullest moment.",
-                            flags, 1, -1};
+    const hl_usage usage = {
+        "hl plan CONFIG [key=value ...] [--batch N] [--calls] [--json]",
+        "Tells the memory that inference and a training step need, by category, before anything\n"
+        "is allocated: bytes that are alive at the fullest moment.",
+        flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
     hl_error err = {0};
+    if (batch == 0 || batch > MOST_ROWS) {
+        fprintf(stderr, "hl: --batch: %lld is not in 1..%d\n", (long long)batch, MOST_ROWS);
+        return HL_EXIT_USAGE;
+    }
     hl_config cfg;
     hl_status status = hl_config_load(&cfg, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK)

@@ -19,8 +19,8 @@ typedef struct hl_policy_options {
  * "features". */
 hl_graph *hl_policy_graph(hl_params *params, const hl_model_options *model, int64_t rows, bool smoothing);
 /* params, normalization must outlive the policy. NULL on error. */
-hl_policy *hl_policy_new(hl_params *params, const hl_model_options *model, const hl_normalization *normalization,
-                         hl_policy_options options, hl_error *err);
+hl_policy *hl_policy_new(hl_params *params, const hl_model_options *model,
+                         const hl_normalization *normalization, hl_policy_options options, hl_error *err);
 void hl_policy_free(hl_policy *p);
 /* A row starts a new episode: no previous action; its history is its first observation, repeated. */
 void hl_policy_reset(hl_policy *p, int64_t row);

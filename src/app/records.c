@@ -47,7 +47,8 @@ static bool add_point(curve *c, double x, double y)
 
 /* ------------------------------------------------------------------ opening */
 
-static hl_status take_line(hl_records *r, const char *line, size_t n, int64_t resumed_step, bool *keep, hl_error *err)
+static hl_status take_line(hl_records *r, const char *line, size_t n, int64_t resumed_step, bool *keep,
+                           hl_error *err)
 {
     json_error_t fault;
     json_t *j = json_loadb(line, n, JSON_REJECT_DUPLICATES, &fault);
@@ -143,8 +144,8 @@ static json_t *as_json(const hl_metrics *m)
 {
     const hl_losses *l = &m->losses;
     bool train = !strcmp(m->split, "train");
-    json_t *j = json_pack("{s:I, s:I, s:s}", "step", (json_int_t)m->step, "epoch", (json_int_t)m->epoch, "split",
-                          m->split);
+    json_t *j = json_pack("{s:I, s:I, s:s}", "step", (json_int_t)m->step, "epoch", (json_int_t)m->epoch,
+                          "split", m->split);
     const struct {
         const char *key;
         double value;

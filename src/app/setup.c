@@ -60,7 +60,8 @@ static hl_dataset *open_reach(const hl_config *cfg, hl_data_shape shape, hl_erro
     return hl_reach_dataset_open(&o, shape, err);
 }
 
-static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, int pad, int missing, double std_floor)
+static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, int pad, int missing,
+                                       double std_floor)
 {
     return (hl_robomimic_sense){.keys = (const char *const *)keys->at,
                                 .n_keys = keys->n,
@@ -119,16 +120,17 @@ hl_dataset *hl_setup_dataset(const hl_config *cfg, hl_error *err)
 {
     hl_model_options model = hl_config_model(cfg);
     hl_data_shape shape = hl_setup_data_shape(&model);
-    return cfg->data.format == HL_FORMAT_REACH ? open_reach(cfg, shape, err) : open_robomimic(cfg, shape, err);
+    return cfg->data.format == HL_FORMAT_REACH ? open_reach(cfg, shape, err)
+                                               : open_robomimic(cfg, shape, err);
 }
 
 /* ------------------------------------------------------------------ normalisation */
 
 /* "visual.offset", "visual.scale", ..., "action.offset", "action.scale" */
 static const char *const array_names[HL_SETUP_ARRAYS] = {
-    "visual.offset",  "visual.scale",  "depth.offset",          "depth.scale",          "audio.offset",
-    "audio.scale",    "tactile.offset", "tactile.scale",        "proprioceptive.offset", "proprioceptive.scale",
-    "action.offset",  "action.scale"};
+    "visual.offset",         "visual.scale",         "depth.offset",   "depth.scale",
+    "audio.offset",          "audio.scale",          "tactile.offset", "tactile.scale",
+    "proprioceptive.offset", "proprioceptive.scale", "action.offset",  "action.scale"};
 
 static hl_normalizer *normalizer_at(hl_normalization *n, int i)
 {
@@ -166,8 +168,9 @@ hl_status hl_normalization_from(const hl_checkpoint_meta *meta, const hl_model_o
             continue;
         if (!offset || !scale || (int64_t)offset->count != want || (int64_t)scale->count != want) {
             hl_normalization_free(n);
-            return hl_fail(err, HL_ERR_DATA, "%s: normalization %s has %zu and %zu values, the model wants %lld each",
-                           path, array_names[2 * i], offset ? offset->count : 0, scale ? scale->count : 0,
+            return hl_fail(err, HL_ERR_DATA,
+                           "%s: normalization %s has %zu and %zu values, the model wants %lld each", path,
+                           array_names[2 * i], offset ? offset->count : 0, scale ? scale->count : 0,
                            (long long)want);
         }
         hl_normalizer *z = normalizer_at(n, i);
@@ -204,7 +207,8 @@ static hl_status load_from(hl_trained *t, hl_checkpoint *c, const char *path, in
     return status;
 }
 
-hl_status hl_trained_load(hl_trained *t, const char *path, int n_overrides, char *const *overrides, hl_error *err)
+hl_status hl_trained_load(hl_trained *t, const char *path, int n_overrides, char *const *overrides,
+                          hl_error *err)
 {
     hl_checkpoint *c = NULL;
     *t = (hl_trained){0};

@@ -30,7 +30,8 @@ typedef struct hl_trained {
 } hl_trained;
 
 /* After an error *t is {0}. Overrides as in hl_config_load. */
-hl_status hl_trained_load(hl_trained *t, const char *path, int n_overrides, char *const *overrides, hl_error *err);
+hl_status hl_trained_load(hl_trained *t, const char *path, int n_overrides, char *const *overrides,
+                          hl_error *err);
 void hl_trained_free(hl_trained *t);
 
 /* Normalisation statistics as arrays of a checkpoint, which point into n; returns how many. */

@@ -2,6 +2,7 @@
 #include "app/command.h"
 #include "app/progress.h"
 #include "app/records.h"
+#include "app/run_dir.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -19,9 +20,12 @@ static volatile sig_atomic_t stop_asked;
 
 static void ask_stop(int signal_number)
 {
+    static const char note[] = "\nhl: stopping after this step (once more: at once, without saving)\n";
     if (stop_asked)
         _exit(128 + signal_number);
     stop_asked = 1;
+    ssize_t told = write(STDERR_FILENO, note, sizeof note - 1); /* fprintf may not be called from a handler */
+    (void)told;                                                 /* nor is there anyone else to tell */
 }
 
 typedef struct run {
@@ -37,6 +41,7 @@ typedef struct run {
     int64_t step, resumed; /* updates done; resumed: by the run before, or -1 */
     double started;
     int64_t last_saved;
+    int hold; /* on run.dir */
 } run;
 
 /* ------------------------------------------------------------------ checkpoints */
@@ -58,8 +63,8 @@ static hl_status save(run *r, hl_error *err)
         .n_arrays = hl_normalization_arrays(&r->data->normalization, arrays),
         .arrays = arrays,
     };
-    hl_status status =
-        hl_checkpoint_save(r->cfg->run.dir, (int)r->cfg->checkpoint.keep, r->params, &meta, &path, err);
+    hl_status status = hl_checkpoint_save(r->cfg->run.dir, (int)r->cfg->checkpoint.keep, r->params, &meta,
+                                          &path, err);
     hl_free(config);
     hl_free(path);
     r->last_saved = r->step;
@@ -81,8 +86,9 @@ static hl_status check_same_run(const hl_checkpoint_meta *meta, const run *r, co
                  {"train.accumulate", (uint64_t)old.train.accumulate, (uint64_t)r->cfg->train.accumulate}};
     for (int i = 0; i < 3 && status == HL_OK; i++)
         if (fixed[i].was != fixed[i].is)
-            status = hl_fail(err, HL_ERR_CONFIG, "%s was trained with %s %llu, the configuration says %llu", path,
-                             fixed[i].key, (unsigned long long)fixed[i].was, (unsigned long long)fixed[i].is);
+            status = hl_fail(err, HL_ERR_CONFIG, "%s was trained with %s %llu, the configuration says %llu",
+                             path, fixed[i].key, (unsigned long long)fixed[i].was,
+                             (unsigned long long)fixed[i].is);
     hl_config_free(&old);
     return status;
 }
@@ -159,7 +165,9 @@ static hl_status open_loaders(run *r, hl_error *err)
 
 static hl_status open_run(run *r, const char *from, hl_error *err)
 {
-    hl_status status = HL_OK;
+    hl_status status = hl_run_dir_check(r->cfg->run.dir, from, err); /* before what takes its time */
+    if (status != HL_OK)
+        return status;
     r->trainer = hl_setup_trainer(r->cfg);
     hl_setup_threads(r->cfg);
     r->data = hl_setup_dataset(r->cfg, err);
@@ -178,6 +186,8 @@ static hl_status open_run(run *r, const char *from, hl_error *err)
     if (status == HL_OK)
         status = open_loaders(r, err);
     if (status == HL_OK)
+        status = hl_run_dir_hold(r->cfg->run.dir, &r->hold, err);
+    if (status == HL_OK)
         status = hl_records_open(r->cfg, r->resumed, &r->records, err);
     return status;
 }
@@ -190,6 +200,7 @@ static void close_run(run *r)
     hl_loader_free(r->loader);
     hl_dataset_close(r->data);
     hl_params_free(r->params);
+    hl_run_dir_release(r->hold);
 }
 
 /* ------------------------------------------------------------------ steps */
@@ -238,7 +249,8 @@ static hl_status validate(run *r, hl_losses *mean, hl_error *err)
     return status;
 }
 
-static hl_status record(run *r, const char *split, hl_losses losses, double lr, double samples_per_s, hl_error *err)
+static hl_status record(run *r, const char *split, hl_losses losses, double lr, double samples_per_s,
+                        hl_error *err)
 {
     hl_metrics m = {.step = r->step,
                     .epoch = r->position.epoch,
@@ -272,16 +284,21 @@ static void add_step(interval *i, hl_losses l)
 static hl_losses mean_of(const interval *i)
 {
     double n = (double)i->steps;
-    return (hl_losses){i->sum.total / n, i->sum.action / n,    i->sum.reconstruction / n,
-                       i->sum.kl / n,    i->sum.information_retained / n, i->sum.grad_norm / n, i->sum.skipped};
+    return (hl_losses){i->sum.total / n,
+                       i->sum.action / n,
+                       i->sum.reconstruction / n,
+                       i->sum.kl / n,
+                       i->sum.information_retained / n,
+                       i->sum.grad_norm / n,
+                       i->sum.skipped};
 }
 
 static void show(hl_progress *progress, const run *r, hl_losses l)
 {
-    hl_progress_state state = {.step = r->step,
-                               .samples = (r->step - (r->resumed > 0 ? r->resumed : 0)) * r->trainer.batch *
-                                          r->trainer.accumulate,
-                               .value = {{"loss", l.total}, {"action", l.action}, {"recon", l.reconstruction}}};
+    hl_progress_state state = {
+        .step = r->step,
+        .samples = (r->step - (r->resumed > 0 ? r->resumed : 0)) * r->trainer.batch * r->trainer.accumulate,
+        .value = {{"loss", l.total}, {"action", l.action}, {"recon", l.reconstruction}}};
     state.n = 3;
     if (r->trainer.model.compressor == HL_HYBRID || r->trainer.model.compressor == HL_BOTTLENECK)
         state.value[state.n++] = (hl_progress_value){"kl", l.kl};
@@ -294,7 +311,8 @@ static void show(hl_progress *progress, const run *r, hl_losses l)
 static hl_status log_interval(run *r, interval *i, double lr, hl_error *err)
 {
     hl_losses l = mean_of(i);
-    double t = hl_seconds(), rate = (double)(i->steps * r->trainer.batch * r->trainer.accumulate) / (t - i->since);
+    double t = hl_seconds(),
+           rate = (double)(i->steps * r->trainer.batch * r->trainer.accumulate) / (t - i->since);
     hl_status status = record(r, "train", l, lr, rate, err);
     *i = (interval){.since = t};
     return status;
@@ -347,7 +365,7 @@ static hl_status train_loop(run *r, hl_error *err)
 
 static hl_status train(const hl_config *cfg, const char *from, hl_error *err)
 {
-    run r = {.cfg = cfg, .last_saved = -1};
+    run r = {.cfg = cfg, .last_saved = -1, .hold = -1};
     signal(SIGINT, ask_stop);
     signal(SIGTERM, ask_stop);
     hl_status status = open_run(&r, from, err);
@@ -356,8 +374,9 @@ static hl_status train(const hl_config *cfg, const char *from, hl_error *err)
     if (status == HL_OK)
         status = hl_records_draw(r.records, err);
     if (status == HL_OK)
-        fprintf(stderr, "hl: %s at step %lld of %lld; checkpoint %s/last.h5\n", stop_asked ? "stopped" : "done",
-                (long long)r.step, (long long)cfg->train.steps, cfg->run.dir);
+        fprintf(stderr, "hl: %s at step %lld of %lld; checkpoint %s/last.h5\n",
+                stop_asked ? "stopped" : "done", (long long)r.step, (long long)cfg->train.steps,
+                cfg->run.dir);
     close_run(&r);
     return status;
 }
@@ -377,7 +396,8 @@ int hl_command_train(int argc, char **argv)
     const char *from = NULL;
     bool print = false;
     const hl_flag flags[] = {
-        {"resume", HL_FLAG_TEXT, &from, "PATH|auto", "go on from a checkpoint; auto: the newest valid one of run.dir"},
+        {"resume", HL_FLAG_TEXT, &from, "PATH|auto",
+         "go on from a checkpoint; auto: the newest valid one of run.dir"},
         {"print-config", HL_FLAG_BOOL, &print, NULL, "print the resolved configuration and exit"},
         {0},
     };

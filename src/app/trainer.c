@@ -26,7 +26,8 @@ static hl_tensor input(hl_graph *g, const char *prefix, const char *what, int64_
     return hl_input(g, full, HL_F32, 2, (int64_t[]){rows, columns});
 }
 
-static hl_loss micro_batch(hl_graph *g, hl_params *params, const hl_trainer_options *o, int64_t micro, bool training)
+static hl_loss micro_batch(hl_graph *g, hl_params *params, const hl_trainer_options *o, int64_t micro,
+                           bool training)
 {
     name prefix = input_prefix(micro);
     hl_model_mode mode = {.batch = o->batch,
@@ -142,7 +143,8 @@ static double output(const hl_session *s, const char *what)
 
 hl_losses hl_read_losses(const hl_session *s)
 {
-    return (hl_losses){output(s, "total"),     output(s, "action_loss"),          output(s, "reconstruction_loss"),
-                       output(s, "kl"),        output(s, "information_retained"), output(s, "grad_norm"),
-                       output(s, "skipped")};
+    return (hl_losses){
+        output(s, "total"),  output(s, "action_loss"),          output(s, "reconstruction_loss"),
+        output(s, "kl"),     output(s, "information_retained"), output(s, "grad_norm"),
+        output(s, "skipped")};
 }

@@ -27,8 +27,10 @@ hl_status hl_fail_prefix(hl_error *err, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof err->message)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    if (n >= 0 && (size_t)n < sizeof err->message) {
+        size_t room = sizeof err->message - (size_t)n;
+        snprintf(err->message + n, room, ": %.*s", (int)room, old); /* cut where it does not fit */
+    }
     return err->status;
 }
 

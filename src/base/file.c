@@ -118,20 +118,43 @@ hl_status hl_file_replace(const char *path, hl_file **file, hl_error *err)
     return status;
 }
 
-hl_status hl_file_write(hl_file *f, const void *bytes, size_t n, hl_error *err)
+/* At an offset, or where the file stands: offset < 0. */
+static hl_status write_all(hl_file *f, off_t offset, const char *p, size_t n, hl_error *err)
 {
     /* Pieces, so that a failing disk or a signal is noticed within a fraction of a second. */
     enum { PIECE = 8 << 20 };
-    const char *p = bytes;
     while (n) {
-        ssize_t done = hl_sys_write(f->fd, p, n < PIECE ? n : PIECE);
+        size_t piece = n < PIECE ? n : PIECE;
+        ssize_t done = offset < 0 ? hl_sys_write(f->fd, p, piece) : hl_sys_write_at(f->fd, p, piece, offset);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
             return hl_file_fail(err, hl_file_written_path(f), "write it", done ? errno : EIO);
         p += done;
         n -= (size_t)done;
+        offset += offset < 0 ? 0 : done;
     }
+    return HL_OK;
+}
+
+hl_status hl_file_write(hl_file *f, const void *bytes, size_t n, hl_error *err)
+{
+    return write_all(f, -1, bytes, n, err);
+}
+
+hl_status hl_file_write_at(hl_file *f, uint64_t offset, const void *bytes, size_t n, hl_error *err)
+{
+    HL_ASSERT(f->temporary); /* a log's writes go to its end, whatever the offset */
+    if (offset > INT64_MAX || n > INT64_MAX - offset)
+        return hl_file_fail(err, hl_file_written_path(f), "write it", EFBIG);
+    return write_all(f, (off_t)offset, bytes, n, err);
+}
+
+hl_status hl_file_truncate(hl_file *f, uint64_t size, hl_error *err)
+{
+    HL_ASSERT(f->temporary);
+    if (size > INT64_MAX || hl_sys_truncate(f->fd, (off_t)size) != 0)
+        return hl_file_fail(err, hl_file_written_path(f), "set its size", size > INT64_MAX ? EFBIG : errno);
     return HL_OK;
 }
 

@@ -25,6 +25,11 @@ hl_status hl_file_append(const char *path, hl_file **file, hl_error *err);
 hl_status hl_file_replace(const char *path, hl_file **file, hl_error *err);
 /* All n bytes, or an error. */
 hl_status hl_file_write(hl_file *file, const void *bytes, size_t n, hl_error *err);
+/* All n bytes from an offset on, wherever hl_file_write stands; what lies between the end of the file and
+ * them becomes zeros. Not for a log. */
+hl_status hl_file_write_at(hl_file *file, uint64_t offset, const void *bytes, size_t n, hl_error *err);
+/* Cuts the file to size bytes, or adds zeros up to there. */
+hl_status hl_file_truncate(hl_file *file, uint64_t size, hl_error *err);
 /* Returns when what was written is on the disk. */
 hl_status hl_file_sync(hl_file *file, hl_error *err);
 /* Where the bytes are: "PATH.tmp" until hl_file_commit; for the caller who verifies before that. */

@@ -50,6 +50,11 @@ ssize_t hl_sys_write(int fd, const void *bytes, size_t n)
     return must_fail() ? -1 : write(fd, bytes, n);
 }
 
+ssize_t hl_sys_write_at(int fd, const void *bytes, size_t n, off_t offset)
+{
+    return must_fail() ? -1 : pwrite(fd, bytes, n, offset);
+}
+
 int hl_sys_truncate(int fd, off_t length)
 {
     return must_fail() ? -1 : ftruncate(fd, length);

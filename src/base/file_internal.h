@@ -9,6 +9,7 @@
 /* As the calls they are named after: -1 and errno. */
 int hl_sys_open(const char *path, int flags, unsigned mode);
 ssize_t hl_sys_write(int fd, const void *bytes, size_t n);
+ssize_t hl_sys_write_at(int fd, const void *bytes, size_t n, off_t offset);
 int hl_sys_truncate(int fd, off_t length);
 int hl_sys_fsync(int fd);
 int hl_sys_rename(const char *from, const char *to);

@@ -109,6 +109,13 @@ void hl_free_tensor(void *block, size_t bytes)
         munmap(block, bytes ? bytes : 1);
 }
 
+void hl_poison(void *block, size_t bytes)
+{
+    const char *on = getenv("HL_POISON_ARENA");
+    if (on && !strcmp(on, "1"))
+        memset(block, 0xff, bytes);
+}
+
 /* ------------------------------------------------------------------ arena */
 
 enum { BLOCK = 64 * 1024 };

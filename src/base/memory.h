@@ -29,6 +29,10 @@ uint64_t hl_alloc_count(void);
  * environment: HL_FAIL_ALLOC=n. */
 void hl_alloc_fail_at(uint64_t n);
 
+/* Fills a block with NaN of every float width when the environment says HL_POISON_ARENA=1: a kernel that
+ * reads what nobody wrote, or counts on zeros, then gives itself away. */
+void hl_poison(void *block, size_t bytes);
+
 /* Many small things that go away together. Zeroed memory, 16-byte aligned. */
 typedef struct hl_arena hl_arena;
 hl_arena *hl_arena_new(void);

@@ -21,8 +21,7 @@ static uint64_t mix(uint64_t h, const void *data, size_t n)
 
 static bool same(const hl_node *a, const hl_op_def *op, int n_in, const hl_tensor *in, const void *params)
 {
-    return a->op == op && a->n_in == n_in &&
-           (!n_in || !memcmp(a->in, in, (size_t)n_in * sizeof *in)) &&
+    return a->op == op && a->n_in == n_in && (!n_in || !memcmp(a->in, in, (size_t)n_in * sizeof *in)) &&
            (!op->params_size || !memcmp(a->params, params, op->params_size));
 }
 

@@ -44,7 +44,8 @@ static hl_status check_sizes(const hl_block *blocks, int n, hl_error *err)
     size_t sum = 0;
     for (int i = 0; i < n; i++)
         if (!hl_size_add(sum, blocks[i].bytes, &sum) || sum > SIZE_MAX / 2)
-            return hl_fail(err, HL_ERR_MEMORY, "the tensors of this graph need more bytes than can be addressed");
+            return hl_fail(err, HL_ERR_MEMORY,
+                           "the tensors of this graph need more bytes than can be addressed");
     return HL_OK;
 }
 
@@ -68,7 +69,8 @@ hl_status hl_place(hl_block *blocks, int n, int steps, bool reuse, size_t *arena
         blocks[i].bytes = hl_size_align(blocks[i].bytes ? blocks[i].bytes : 1, HL_ALIGN);
     if (check_sizes(blocks, n, err) != HL_OK)
         return err ? err->status : HL_ERR_MEMORY;
-    hl_block **order = hl_alloc((size_t)n, sizeof(hl_block *)), **placed = hl_alloc((size_t)n, sizeof(hl_block *));
+    hl_block **order = hl_alloc((size_t)n, sizeof(hl_block *)),
+             **placed = hl_alloc((size_t)n, sizeof(hl_block *));
     *arena = 0;
     *lower_bound = most_alive(blocks, n, steps);
     if (order && placed) {

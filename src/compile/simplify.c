@@ -137,7 +137,8 @@ static hl_tensor simplify_matmul(hl_graph *g, const hl_node *n, const hl_tensor 
 {
     hl_matmul_params p = *(const hl_matmul_params *)n->params;
     hl_tensor operand[4] = {in[0], in[1], in[2], in[3]};
-    bool *transposed[] = {&p.transpose_a, &p.transpose_b}, changed = false;
+    int *transposed[] = {&p.transpose_a, &p.transpose_b};
+    bool changed = false;
     for (int k = 0; k < 2; k++) {
         const hl_node *t = hl_made_by(g, in[k], &hl_op_transpose);
         if (!t || ((const hl_transpose_params *)t->params)->order[0] != 1)

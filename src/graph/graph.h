@@ -91,9 +91,9 @@ void hl_graph_verify(const hl_graph *g);
  * outputs (tensors of the new graph) and return true; else the node is copied. */
 typedef struct hl_rewrite {
     const hl_graph *old;
-    hl_graph *g;       /* the new graph */
-    hl_tensor *map;    /* old id -> new tensor */
-    const int *uses;   /* of old tensors */
+    hl_graph *g;     /* the new graph */
+    hl_tensor *map;  /* old id -> new tensor */
+    const int *uses; /* of old tensors */
     void *context;
 } hl_rewrite;
 

@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "ops/window.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Operands: conv2d x, w, bias; backward_data dy, w; backward_filter x, dy. */
@@ -110,15 +109,6 @@ static bool conv2d_backward_filter_shape(hl_graph *g, hl_node *n)
 
 /* ------------------------------------------------------------------ references */
 
-static double activate(double x, hl_activation activation)
-{
-    if (activation == HL_ACT_RELU)
-        return x <= 0 ? 0 : x; /* a NaN stays a NaN */
-    if (activation == HL_ACT_GELU)
-        return x * 0.5 * (1 + erf(x * M_SQRT1_2));
-    return x;
-}
-
 static int64_t offset4(hl_shape s, int64_t a, int64_t b, int64_t c, int64_t d)
 {
     return ((a * s.dim[1] + b) * s.dim[2] + c) * s.dim[3] + d;
@@ -185,7 +175,7 @@ static void conv2d_reference(const hl_ref_call *c)
         y[i] = c->in[BIAS].data ? c->in[BIAS].data[i / area % s.dim[1]] : 0;
     all_terms(p, c->in[X].shape, c->in[W].shape, s, into_y, &(conv_data){c->in[X].data, c->in[W].data, y});
     for (int64_t i = 0; i < c->out[0].count; i++)
-        y[i] = activate(y[i], p->activation);
+        y[i] = hl_activation_reference(p->activation, y[i]);
 }
 
 static void conv2d_backward_data_reference(const hl_ref_call *c)

@@ -92,14 +92,16 @@ hl_tensor hl_div(hl_graph *g, hl_tensor a, hl_tensor b)
     return binary(g, &hl_op_div, a, b);
 }
 
-static void add_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx)
+static void add_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed,
+                         hl_tensor *dx)
 {
     for (int k = 0; k < 2; k++)
         if (needed[k])
             dx[k] = hl_sum_to(g, dy[0], hl_shape_of(g, n->in[k]));
 }
 
-static void sub_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx)
+static void sub_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed,
+                         hl_tensor *dx)
 {
     if (needed[0])
         dx[0] = hl_sum_to(g, dy[0], hl_shape_of(g, n->in[0]));
@@ -107,7 +109,8 @@ static void sub_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
         dx[1] = hl_scale(g, hl_sum_to(g, dy[0], hl_shape_of(g, n->in[1])), -1);
 }
 
-static void mul_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx)
+static void mul_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed,
+                         hl_tensor *dx)
 {
     for (int k = 0; k < 2; k++)
         if (needed[k])
@@ -115,7 +118,8 @@ static void mul_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
 }
 
 /* y = a/b: da = dy/b, db = -dy y/b */
-static void div_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx)
+static void div_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed,
+                         hl_tensor *dx)
 {
     hl_tensor da = hl_div(g, dy[0], n->in[1]);
     if (needed[0])
@@ -186,9 +190,18 @@ static double normal_density(double x)
 }
 
 /* A NaN stays a NaN: a comparison that loses it would hide a diverged run. */
-UNARY_REFERENCE(relu, x <= 0 ? 0 : x)
+double hl_activation_reference(hl_activation activation, double x)
+{
+    if (activation == HL_ACT_RELU)
+        return x <= 0 ? 0 : x;
+    if (activation == HL_ACT_GELU)
+        return x * normal_cdf(x);
+    return x;
+}
+
+UNARY_REFERENCE(relu, hl_activation_reference(HL_ACT_RELU, x))
 BACKWARD_REFERENCE(relu_backward, x > 0 ? dy : 0)
-UNARY_REFERENCE(gelu, x *normal_cdf(x))
+UNARY_REFERENCE(gelu, hl_activation_reference(HL_ACT_GELU, x))
 BACKWARD_REFERENCE(gelu_backward, dy *(normal_cdf(x) + x * normal_density(x)))
 UNARY_REFERENCE(exp, exp(x))
 
@@ -222,7 +235,8 @@ static void gelu_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, co
         dx[0] = binary(g, &hl_op_gelu_backward, dy[0], n->in[0]);
 }
 
-static void exp_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx)
+static void exp_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed,
+                         hl_tensor *dx)
 {
     if (needed[0])
         dx[0] = hl_mul(g, dy[0], hl_node_output(n, 0));

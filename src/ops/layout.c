@@ -255,8 +255,8 @@ static bool concat_shape(hl_graph *g, hl_node *n)
             s.dim[p->axis] = out.dim[p->axis];
         if (!hl_shape_equal(s, out) || x->dtype != first->dtype) {
             hl_graph_fail(g, "concat: operand %d is %s %s, operand 0 is %s %s (axis %d may differ)", k,
-                          hl_dtype_name(x->dtype), hl_shape_print(x->shape).text,
-                          hl_dtype_name(first->dtype), hl_shape_print(first->shape).text, p->axis);
+                          hl_dtype_name(x->dtype), hl_shape_print(x->shape).text, hl_dtype_name(first->dtype),
+                          hl_shape_print(first->shape).text, p->axis);
             return false;
         }
         out.dim[p->axis] += x->shape.dim[p->axis];
@@ -340,7 +340,8 @@ static void pad_reference(const hl_ref_call *c)
             c->out[0].data[o * to + p->before * inner + i] = c->in[0].data[o * from + i];
 }
 
-static void pad_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx)
+static void pad_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed,
+                         hl_tensor *dx)
 {
     const hl_pad_params *p = n->params;
     int64_t size = hl_shape_of(g, n->in[0]).dim[p->axis];

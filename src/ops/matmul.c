@@ -2,8 +2,6 @@
 
 #include "base/error.h"
 
-#include <math.h>
-
 enum { A, B, BIAS, ADDEND };
 
 static bool matmul_shape(hl_graph *g, hl_node *n)
@@ -30,15 +28,6 @@ static bool matmul_shape(hl_graph *g, hl_node *n)
     return !g->failed;
 }
 
-static double activate(double x, hl_activation activation)
-{
-    if (activation == HL_ACT_RELU)
-        return x <= 0 ? 0 : x;
-    if (activation == HL_ACT_GELU)
-        return x * 0.5 * (1 + erf(x * M_SQRT1_2));
-    return x;
-}
-
 static void matmul_reference(const hl_ref_call *c)
 {
     const hl_matmul_params *p = c->params;
@@ -52,7 +41,7 @@ static void matmul_reference(const hl_ref_call *c)
             for (int64_t k = 0; k < K; k++)
                 sum += a->data[p->transpose_a ? k * M + i : i * K + k] *
                        b->data[p->transpose_b ? j * K + k : k * N + j];
-            c->out[0].data[i * N + j] = activate(sum, p->activation);
+            c->out[0].data[i * N + j] = hl_activation_reference(p->activation, sum);
         }
     }
 }

@@ -41,15 +41,6 @@ static bool layer_norm_shape(hl_graph *g, hl_node *n)
     return !g->failed;
 }
 
-static double activate(double x, hl_activation activation)
-{
-    if (activation == HL_ACT_RELU)
-        return x <= 0 ? 0 : x;
-    if (activation == HL_ACT_GELU)
-        return x * 0.5 * (1 + erf(x * M_SQRT1_2));
-    return x;
-}
-
 static void layer_norm_reference(const hl_ref_call *c)
 {
     const hl_norm_params *p = c->params;
@@ -65,7 +56,7 @@ static void layer_norm_reference(const hl_ref_call *c)
         double rstd = 1 / sqrt(squares / (double)C + p->eps);
         for (int64_t i = 0; i < C; i++) {
             double y = (x[i] - mean) * rstd * c->in[GAIN].data[i] + c->in[BIAS].data[i];
-            c->out[Y].data[r * C + i] = activate(y, p->activation);
+            c->out[Y].data[r * C + i] = hl_activation_reference(p->activation, y);
         }
         c->out[MEAN].data[r] = mean;
         c->out[RSTD].data[r] = rstd;

@@ -28,6 +28,8 @@ hl_tensor hl_reshape_to(hl_graph *g, hl_tensor x, hl_shape shape);
 hl_tensor hl_dropout_stream(hl_graph *g, hl_tensor x, float p, uint32_t stream, int64_t group);
 /* All f32 operands present with dtype f32, else an error that names the op. For shape rules. */
 bool hl_want_f32(hl_graph *g, const hl_node *n);
+/* A reference's activation, as of hl_relu and hl_gelu. */
+double hl_activation_reference(hl_activation activation, double x);
 /* Patches of x [B,C,H,W] averaged over each cell of an adaptive [h,w] pool of the convolution's
  * output -> [B,h,w,C*kh*kw]: the pool of a convolution is a matmul of this. */
 hl_tensor hl_patch_mean(hl_graph *g, hl_tensor x, int kernel_h, int kernel_w, int stride, int padding,

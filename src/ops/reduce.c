@@ -114,7 +114,8 @@ hl_tensor hl_sum_to(hl_graph *g, hl_tensor t, hl_shape shape)
     for (int end = hl_shape_of(g, t).rank; end > 0 && !g->failed;) {
         hl_shape now = hl_shape_of(g, t);
         int begin = end;
-        while (begin > 0 && (begin - 1 < lead || (shape.dim[begin - 1 - lead] == 1 && now.dim[begin - 1] != 1)))
+        while (begin > 0 &&
+               (begin - 1 < lead || (shape.dim[begin - 1 - lead] == 1 && now.dim[begin - 1] != 1)))
             begin--;
         if (begin < end)
             t = hl_reduce(g, t, begin, end, 1);
@@ -149,7 +150,8 @@ static void mse_reference(const hl_ref_call *c)
     c->out[0].data[0] = sum / (double)c->in[0].count;
 }
 
-static void mse_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed, hl_tensor *dx)
+static void mse_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, const bool *needed,
+                         hl_tensor *dx)
 {
     float factor = (float)(2.0 / (double)hl_node_in(g, n, 0)->count);
     hl_tensor d = hl_mul(g, hl_sub(g, n->in[0], n->in[1]), hl_scale(g, dy[0], factor));

@@ -28,8 +28,8 @@ static hl_status run_node(const hl_graph *g, const hl_node *n, uint64_t seed, ui
     return HL_OK;
 }
 
-hl_status hl_reference_run(const hl_graph *g, hl_reference_leaf leaf, void *context, uint64_t seed, uint32_t step,
-                           hl_reference *out, hl_error *err)
+hl_status hl_reference_run(const hl_graph *g, hl_reference_leaf leaf, void *context, uint64_t seed,
+                           uint32_t step, hl_reference *out, hl_error *err)
 {
     hl_status status = HL_OK;
     *out = (hl_reference){g->n_tensors, hl_alloc((size_t)g->n_tensors, sizeof *out->value)};

@@ -14,8 +14,8 @@ typedef struct hl_reference {
 } hl_reference;
 
 /* g must have no gradient nodes left. */
-hl_status hl_reference_run(const hl_graph *g, hl_reference_leaf leaf, void *context, uint64_t seed, uint32_t step,
-                           hl_reference *out, hl_error *err);
+hl_status hl_reference_run(const hl_graph *g, hl_reference_leaf leaf, void *context, uint64_t seed,
+                           uint32_t step, hl_reference *out, hl_error *err);
 void hl_reference_free(hl_reference *r);
 
 #endif

@@ -149,10 +149,12 @@ hl_tensor hl_global_norm(hl_graph *g, int n, const hl_tensor *x)
     return hl_graph_apply(g, &hl_op_global_norm, n, x, NULL);
 }
 
-hl_gate hl_update_gate(hl_graph *g, hl_tensor count, hl_tensor skipped, hl_tensor norm, hl_tensor loss, float clip)
+hl_gate hl_update_gate(hl_graph *g, hl_tensor count, hl_tensor skipped, hl_tensor norm, hl_tensor loss,
+                       float clip)
 {
     hl_gate_params p = {clip};
-    const hl_node *n = hl_graph_append(g, &hl_op_update_gate, 4, (hl_tensor[]){count, skipped, norm, loss}, &p);
+    const hl_node *n = hl_graph_append(g, &hl_op_update_gate, 4, (hl_tensor[]){count, skipped, norm, loss},
+                                       &p);
     return (hl_gate){hl_node_output(n, 0), hl_node_output(n, 1), hl_node_output(n, 2)};
 }
 
@@ -167,5 +169,6 @@ void hl_adamw_update(hl_graph *g, hl_tensor p, hl_tensor m, hl_tensor v, hl_tens
     params.weight_decay = weight_decay;
     if (!gradient.id && g && !g->failed)
         hl_graph_fail(g, "adamw: there is no gradient");
-    hl_graph_append(g, &hl_op_adamw, 7, (hl_tensor[]){p, m, v, gradient, gate.scale, lr, gate.count}, &params);
+    hl_graph_append(g, &hl_op_adamw, 7, (hl_tensor[]){p, m, v, gradient, gate.scale, lr, gate.count},
+                    &params);
 }

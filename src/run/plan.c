@@ -76,7 +76,7 @@ static bool is_view(const hl_graph *g, const hl_node *n, int64_t *offset)
 /* Whether output 0 of n may lie on operand k: nothing reads that memory later. */
 static bool may_overwrite(const hl_plan *p, const hl_node *n, int k)
 {
-    if (!(n->op->in_place >> k & 1) || k >= n->n_in || !n->in[k].id)
+    if (k >= 32 || !(n->op->in_place >> k & 1) || !n->in[k].id)
         return false;
     const hl_storage *s = &p->storages[p->locations[n->in[k].id].storage];
     const hl_tensor_info *out = hl_info(p->graph, hl_node_output(n, 0));
@@ -129,7 +129,8 @@ static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const i
             return;
         }
     }
-    at->storage = add_storage(p, HL_IN_ARENA, (size_t)t->count * hl_dtype_size(t->dtype), HL_MEM_ACTIVATIONS, step);
+    at->storage = add_storage(p, HL_IN_ARENA, (size_t)t->count * hl_dtype_size(t->dtype), HL_MEM_ACTIVATIONS,
+                              step);
     p->storages[at->storage].unread = reads_of(p->graph, uses, n->first_out + k);
 }
 
@@ -295,7 +296,8 @@ static void account(hl_plan *p)
     for (int i = 0; i < p->n_storages; i++)
         if (p->storages[i].kind == HL_IN_STORE && !only_packed(p, i))
             m->by_kind[p->storages[i].category] += p->storages[i].block.bytes;
-    m->total = m->arena + m->by_kind[HL_MEM_PARAMETERS] + m->by_kind[HL_MEM_OPTIMIZER] + m->by_kind[HL_MEM_PACKED];
+    m->total = m->arena + m->by_kind[HL_MEM_PARAMETERS] + m->by_kind[HL_MEM_OPTIMIZER] +
+               m->by_kind[HL_MEM_PACKED];
 }
 
 /* ------------------------------------------------------------------ the plan */

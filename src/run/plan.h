@@ -11,11 +11,11 @@ typedef enum hl_place_kind { HL_IN_ARENA, HL_IN_STORE } hl_place_kind;
 /* A piece of memory that one or more tensors (views of each other, or updated in place) share. */
 typedef struct hl_storage {
     hl_place_kind kind;
-    int param;           /* HL_IN_STORE: index in the store */
+    int param; /* HL_IN_STORE: index in the store */
     hl_memory_kind category;
-    int unread;          /* while planning: reads to come */
-    bool pinned;         /* inputs and outputs: never overwritten by others */
-    hl_block block;      /* HL_IN_ARENA */
+    int unread;     /* while planning: reads to come */
+    bool pinned;    /* inputs and outputs: never overwritten by others */
+    hl_block block; /* HL_IN_ARENA */
 } hl_storage;
 
 /* Where a tensor lies. */

@@ -95,7 +95,8 @@ size_t hl_session_profile_print(const hl_session *s, char *text, size_t size)
     put(&w, "%10s %9s  call op\n", "ms", "GFLOP/s");
     for (int i = 0; rows && i < p->n_calls; i++) {
         const hl_call *c = &p->calls[rows[i].call];
-        double rate = flops_of(p->graph, p->call_nodes[rows[i].call]) / (rows[i].seconds > 0 ? rows[i].seconds : 1);
+        double rate = flops_of(p->graph, p->call_nodes[rows[i].call]) /
+                      (rows[i].seconds > 0 ? rows[i].seconds : 1);
         put(&w, "%10.4f %9.2f  %4d %s/%s", 1e3 * rows[i].seconds, 1e-9 * rate, rows[i].call, c->kernel->op,
             c->kernel->name);
         put_shapes(&w, c->in, c->n_in);

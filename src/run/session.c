@@ -50,6 +50,7 @@ static hl_status pack_weights(hl_session *s, hl_error *err)
     s->packed = hl_alloc_tensor(total);
     if (!s->packed)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for %zu bytes of packed weights", total);
+    hl_poison(s->packed, total);
     bool *kept = hl_alloc((size_t)hl_params_count(s->params), sizeof *kept);
     if (!kept)
         return hl_fail(err, HL_ERR_MEMORY, "no memory to pack weights");
@@ -77,13 +78,19 @@ static hl_status pack_weights(hl_session *s, hl_error *err)
     return status;
 }
 
-static void set_scalars(hl_session *s)
+/* What a caller does not set is the scalar's value, or zeros. */
+static void set_inputs(hl_session *s)
 {
     const hl_graph *g = s->plan->graph;
     for (int i = 0; i < g->n_nodes; i++) {
         const hl_input_params *in = g->nodes[i]->params;
-        if (g->nodes[i]->op == &hl_op_input && in->scalar)
-            *(float *)address(s, s->plan->locations[g->nodes[i]->first_out]) = in->value;
+        if (g->nodes[i]->op != &hl_op_input)
+            continue;
+        hl_location at = s->plan->locations[g->nodes[i]->first_out];
+        if (in->scalar)
+            *(float *)address(s, at) = in->value;
+        else
+            memset(address(s, at), 0, s->plan->storages[at.storage].block.bytes);
     }
 }
 
@@ -104,7 +111,8 @@ static hl_status open_session(hl_session *s, hl_error *err)
                        p->memory.arena);
     for (int i = 0; i < p->n_calls; i++)
         bind_call(s, i);
-    set_scalars(s);
+    hl_poison(s->arena, p->memory.arena);
+    set_inputs(s);
     s->clock.seed = hl_params_seed(s->params);
     return p->frozen ? pack_weights(s, err) : HL_OK;
 }

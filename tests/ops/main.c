@@ -99,8 +99,8 @@ static void fill_session(hl_session *s, const hl_graph *g)
     }
 }
 
-static void compare(const char *op, const hl_case *c, const char *device, const char *output, const float *got,
-                    const double *want, int64_t count)
+static void compare(const char *op, const hl_case *c, const char *device, const char *output,
+                    const float *got, const double *want, int64_t count)
 {
     double limit = TOLERANCE_F32 * (c->loosen > 0 ? c->loosen : 1);
     for (int64_t i = 0; i < count; i++) {

@@ -51,15 +51,19 @@ bool fixture_open(fixture *f, const char *path)
     const struct {
         const char *name;
         int64_t *out;
-    } whole[] = {{"batch", &f->batch}, {"tokens", &f->tokens}, {"history", &f->history}, {"steps", &f->steps},
+    } whole[] = {{"batch", &f->batch},
+                 {"tokens", &f->tokens},
+                 {"history", &f->history},
+                 {"steps", &f->steps},
                  {"parameters", &f->parameters}};
     const struct {
         const char *name;
         double *out;
-    } real[] = {{"lr", &f->lr},         {"beta1", &f->beta1},       {"beta2", &f->beta2},
-                {"eps", &f->eps},       {"clip", &f->clip},         {"weight_decay", &f->weight_decay},
-                {"w_kl", &f->w_kl},     {"w_action", &f->w_action}, {"w_recon", &f->w_recon}};
-    bool ok = read_text(f, "salt", f->salt, sizeof f->salt) && read_text(f, "kind", f->kind, sizeof f->kind) &&
+    } real[] = {{"lr", &f->lr},     {"beta1", &f->beta1},       {"beta2", &f->beta2},
+                {"eps", &f->eps},   {"clip", &f->clip},         {"weight_decay", &f->weight_decay},
+                {"w_kl", &f->w_kl}, {"w_action", &f->w_action}, {"w_recon", &f->w_recon}};
+    bool ok = read_text(f, "salt", f->salt, sizeof f->salt) &&
+              read_text(f, "kind", f->kind, sizeof f->kind) &&
               read_text(f, "hierarchy", f->hierarchy, sizeof f->hierarchy);
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         ok = ok && read_number(f, whole[i].name, H5T_NATIVE_INT64, whole[i].out);

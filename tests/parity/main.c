@@ -218,8 +218,8 @@ static bool compare_gradients(run *r, const hl_session *s, int n, const char *co
         if (!fixture_read(&r->f, path, want, 2))
             return false;
         snprintf(path, sizeof path, "d %s", names[i]);
-        probe(hl_session_output(s, path), names[i], hl_params_at(r->params, hl_params_find(r->params, names[i])).count,
-              got);
+        probe(hl_session_output(s, path), names[i],
+              hl_params_at(r->params, hl_params_find(r->params, names[i])).count, got);
         double difference = fmax(fabs(got[0] - want[0]), fabs(got[1] - want[1]));
         errors[i] = want[0] > 0 ? difference / want[0] : difference; /* where it is zero it must be zero */
         worst(&most, errors[i]);
@@ -291,7 +291,8 @@ static bool compare_parameters(run *r)
     }
     report(r, "parameters after AdamW", error, PARAMETER);
     if (total != r->f.parameters) {
-        printf("  %lld parameters, the fixture has %lld  BROKEN\n", (long long)total, (long long)r->f.parameters);
+        printf("  %lld parameters, the fixture has %lld  BROKEN\n", (long long)total,
+               (long long)r->f.parameters);
         r->ok = false;
     }
     return true;
@@ -326,8 +327,8 @@ static bool check_training(run *r)
     hl_loss l = build_training(r, g);
     hl_output(g, "total", l.total);
     hl_adamw(g, r->params, l.total,
-             (hl_adamw_options){(float)r->f.beta1, (float)r->f.beta2, (float)r->f.eps, (float)r->f.weight_decay,
-                                (float)r->f.clip, false});
+             (hl_adamw_options){(float)r->f.beta1, (float)r->f.beta2, (float)r->f.eps,
+                                (float)r->f.weight_decay, (float)r->f.clip, false});
     hl_session *s = hl_session_new(g, r->params, r->device, &err);
     hl_graph_free(g);
     bool ok = s ? train(r, s) : die("training", &err);

@@ -25,7 +25,8 @@ typedef struct trained {
 
 static void fill_inputs(hl_session *s, const hl_model_options *o, int step)
 {
-    const char *const names[] = {"visual", "depth", "audio", "tactile", "proprioceptive", "history", "target"};
+    const char *const names[] = {"visual",         "depth",   "audio", "tactile",
+                                 "proprioceptive", "history", "target"};
     (void)o;
     for (int k = 0; k < 7; k++) {
         float *x = hl_session_input(s, names[k]);
@@ -107,8 +108,8 @@ static void every_pass_can_be_disabled(void **state)
 {
     (void)state;
     static const char *const switches[] = {"in_place", "reuse",
-                                           "simplify,single_key_attention,pool_before_convolution,"
-                                           "common_subexpressions,dead_code,fuse,in_place,reuse"};
+                                           ("simplify,single_key_attention,pool_before_convolution,"
+                                            "common_subexpressions,dead_code,fuse,in_place,reuse")};
     for (int kind = 0; kind < 4; kind++) {
         hl_model_options o = small_model((hl_compressor)kind);
         o.history = kind == 0 ? 2 : 0;
@@ -216,8 +217,8 @@ static void a_frozen_session_agrees(void **state)
         hl_graph *g = hl_graph_new();
         hl_model_mode mode = {.batch = BATCH};
         hl_output(g, "action", hl_model_build(g, params, &o, &mode).action);
-        hl_session *s =
-            hl_session_open(g, params, &(hl_session_options){.device = "cpu", .frozen = frozen}, &err);
+        hl_session *s = hl_session_open(g, params, &(hl_session_options){.device = "cpu", .frozen = frozen},
+                                        &err);
         assert_non_null(s);
         fill_inputs(s, &o, 0);
         assert_int_equal(hl_session_run(s, &err), HL_OK);

@@ -1,4 +1,5 @@
 /* Convolutions through oneDNN: kernels around conv_primitive.h. */
+#include "kernels/cpu/conv_relu.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/onednn/conv_primitive.h"
 
@@ -83,7 +84,9 @@ static hl_status run_forward(const hl_call *c, hl_error *err)
     const hl_conv_params *p = c->params;
     hl_shape y = c->out[0].shape;
     hl_status status = run(c, err);
-    if (status == HL_OK)
+    if (status == HL_OK && p->activation == HL_ACT_RELU)
+        hl_conv_relu(c);
+    else if (status == HL_OK)
         hl_epilogue(hl_out(c, 0), y.dim[0] * y.dim[1], y.dim[2] * y.dim[3], NULL, NULL, p->activation);
     return status;
 }

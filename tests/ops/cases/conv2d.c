@@ -76,7 +76,7 @@ const hl_case cases_conv2d[] = {
     {"misfit bias", build_misfit, .size = {4, 2, 2, 4}, .error = "conv2d: the bias is [4], it must be [5]"},
     {"misfit rank", build_misfit, .size = {3, 2, 2, 5}, .error = "conv2d: x [2,2,8] must be [B,I,H,W]"},
     {"16 bits", build_half, .size = {1, 1, 2, 2}, .error = "conv2d: operand 0 is bf16"},
-    {.name = NULL},
+    {0},
 };
 
 /* ------------------------------------------------------------------ backward ops */
@@ -119,7 +119,7 @@ const hl_case cases_conv2d_backward_data[] = {
     {"no images", build_data, .size = {0, 2, 5, 5, 3, 3, 1, 1}},
     {"misfit", build_data, .size = {2, 3, 7, 5, 4, 3, 1, 1, 1},
      .error = "conv2d_backward_data: dy is [2,4,8,5], x [2,3,7,5] and w [4,3,3,3] give [2,4,7,5]"},
-    {.name = NULL},
+    {0},
 };
 
 static void build_filter(hl_graph *g, hl_params *params, const int64_t *s)
@@ -143,5 +143,5 @@ const hl_case cases_conv2d_backward_filter[] = {
     {"no images", build_filter, .size = {0, 2, 5, 5, 3, 3, 1, 1}},
     {"misfit", build_filter, .size = {2, 3, 7, 5, 4, 3, 1, 1, 1},
      .error = "conv2d_backward_filter: dy is [2,4,8,5], x [2,3,7,5] and w [4,3,3,3] give [2,4,7,5]"},
-    {.name = NULL},
+    {0},
 };

@@ -56,7 +56,7 @@ const hl_case cases_lstm[] = {
     {"w not square", build_misfit, .size = {3, 12, 12, 4}, .error = "w_hidden [12,4] must be [4H,H]"},
     {"no width", build_misfit, .size = {3, 0, 0, 0}, .error = "w_hidden [0,0] must be [4H,H]"},
     {"no steps", build_misfit, .size = {0, 12, 12, 3}, .error = "lstm: x [2,0,12] has no time steps"},
-    {.name = NULL},
+    {0},
 };
 
 /* size: B, T, H, reverse, steps more in c than fit */
@@ -81,5 +81,5 @@ const hl_case cases_lstm_backward[] = {
     {"no sequences", build_backward, .size = {0, 3, 2, 0}},
     {"misfit", build_backward, .size = {2, 3, 5, 0, 1},
      .error = "lstm_backward: dh [2,3,5] and c [2,4,5] must be [2,3,5]"},
-    {.name = NULL},
+    {0},
 };

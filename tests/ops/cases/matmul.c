@@ -54,5 +54,5 @@ const hl_case cases_matmul[] = {
     {"linear misfit", build_linear, .size = {2, 3, 7, 5, 6},
      .error = "x [2,3,7] must be the second of w [5,6]"},
     {"misfit", build_misfit, .size = {2, 3, 4, 5}, .error = "matmul: [2,3] and [4,5] do not fit"},
-    {.name = NULL},
+    {0},
 };

@@ -29,7 +29,7 @@ const hl_case cases_patch_mean[] = {
     {"no channels", build, .size = {1, 0, 5, 5, 3, 3, 1, 1, 2, 2}, .error = "patch_mean: x is [1,0,5,5]"},
     {"kernel too large", build, .size = {1, 1, 3, 9, 7, 7, 1, 1, 1, 1},
      .error = "patch_mean: a kernel of 7x7 is larger than an image of 3x9 padded by 1"},
-    {.name = NULL},
+    {0},
 };
 
 static void apply_backward(hl_graph *g, const int64_t *s, int64_t patch)
@@ -72,5 +72,5 @@ const hl_case cases_patch_mean_backward[] = {
     {"no images", build_backward, .size = {0, 2, 5, 5, 3, 3, 1, 1, 2, 2}},
     {"misfit", build_misfit, .size = {1, 2, 5, 5, 3, 3, 1, 1, 2, 2},
      .error = "patch_mean_backward: dy is [1,2,2,19], x [1,2,5,5] gives [1,2,2,18]"},
-    {.name = NULL},
+    {0},
 };

@@ -26,7 +26,7 @@ const hl_case cases_avg_pool[] = {
     {"to nothing", build, .size = {1, 1, 5, 5, 0, 2}, .error = "avg_pool: [1,1,5,5] to 0x2"},
     {"no pixels", build, .size = {1, 1, 0, 5, 1, 1}, .error = "avg_pool: [1,1,0,5] to 1x1"},
     {"rank 3", build_rank, .size = {1, 5, 5}, .error = "avg_pool: x is [1,5,5], it must be [B,C,H,W]"},
-    {.name = NULL},
+    {0},
 };
 
 /* size: B, C, H, W, h, w */
@@ -48,5 +48,5 @@ const hl_case cases_avg_pool_backward[] = {
     {"no images", build_backward, .size = {0, 3, 5, 5, 2, 2}},
     {"to nothing", build_backward, .size = {1, 1, 5, -5, 2, 2},
      .error = "avg_pool_backward: [1,1,5,-5] to 2x2"},
-    {.name = NULL},
+    {0},
 };
