@@ -2,6 +2,7 @@
 
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/sum.h"
 
 #include <math.h>
 
@@ -9,15 +10,6 @@ enum { X, W, BIAS };
 
 /* Errors of an fp32 sum of K products stay well below this times sqrt(K) of the sum's usual size. */
 static const double UNDECIDED = 1e-6;
-
-static double square_sum(const float *x, int64_t n)
-{
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)x[i] * x[i];
-    return sum;
-}
 
 /* Output (image b, filter o, position at) summed in double. */
 static float exact(const hl_call *c, int64_t b, int64_t o, int64_t at)
@@ -48,11 +40,11 @@ static void settle(const hl_call *c, int64_t b, int64_t o, double size, float *y
     enum { LOOK = 256 };
     for (int64_t begin = 0; begin < n; begin += LOOK) {
         int64_t end = begin + LOOK < n ? begin + LOOK : n;
-        float least = INFINITY;
-#pragma omp simd reduction(min : least)
+        int undecided = 0;
+#pragma omp simd reduction(+ : undecided)
         for (int64_t i = begin; i < end; i++)
-            least = fabsf(y[i]) < least ? fabsf(y[i]) : least;
-        for (int64_t i = begin; i < end && least <= near; i++)
+            undecided += fabsf(y[i]) <= near;
+        for (int64_t i = begin; i < end && undecided; i++)
             if (fabsf(y[i]) <= near)
                 y[i] = exact(c, b, o, i);
     }
@@ -69,10 +61,10 @@ void hl_conv_relu(const hl_call *c)
     }
 #pragma omp parallel for schedule(static) if (c->out[0].count > HL_GRAIN)
     for (int64_t b = 0; b < s.dim[0]; b++) {
-        double mean_square = square_sum(hl_in(c, X) + b * inputs, inputs) / (double)(inputs ? inputs : 1);
+        double mean_square = hl_sum_squares(hl_in(c, X) + b * inputs, inputs) / (double)(inputs ? inputs : 1);
         for (int64_t o = 0; o < s.dim[1]; o++) {
             float *y = hl_out(c, 0) + (b * s.dim[1] + o) * n;
-            settle(c, b, o, sqrt(mean_square * square_sum(hl_in(c, W) + o * taps, taps)), y, n);
+            settle(c, b, o, sqrt(mean_square * hl_sum_squares(hl_in(c, W) + o * taps, taps)), y, n);
             hl_activate(y, n, HL_ACT_RELU);
         }
     }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const hl_command commands[] = {
 #define HL_COMMAND(name, summary) {#name, summary, hl_command_##name},
@@ -24,6 +25,12 @@ int hl_report(const hl_error *err)
 {
     fprintf(stderr, "hl: %s\n", err->message);
     return err->status == HL_ERR_DEVICE || err->status == HL_ERR_NUMERIC ? HL_EXIT_FAILED : HL_EXIT_USAGE;
+}
+
+bool hl_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* ------------------------------------------------------------------ flags */

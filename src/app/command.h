@@ -53,4 +53,7 @@ int hl_parse_arguments(const hl_usage *usage, int argc, char **argv, int *n);
  * the run (device, numeric), 2 for usage, config, input, files and memory. */
 int hl_report(const hl_error *err);
 
+/* Whether both are there and are one file: what a command writes must not be what it reads. */
+bool hl_same_file(const char *a, const char *b);
+
 #endif

@@ -215,9 +215,10 @@ static int data_export(int argc, char **argv)
 
 int hl_command_data(int argc, char **argv)
 {
-    static const char usage[] = "usage: hl data info FILE [--json]\n"
-                                "       hl data export CONFIG [key=value ...] --output FILE.hdf5 [--overwrite]\n\n"
-                                "hl data info --help and hl data export --help tell more.\n";
+    static const char usage[] =
+        "usage: hl data info FILE [--json]\n"
+        "       hl data export CONFIG [key=value ...] --output FILE.hdf5 [--overwrite]\n\n"
+        "hl data info --help and hl data export --help tell more.\n";
     if (argc > 1 && !strcmp(argv[1], "info"))
         return data_info(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "export"))

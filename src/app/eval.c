@@ -143,45 +143,23 @@ static hl_status closed_loop(const hl_trained *t, success *out, hl_error *err)
 
 /* ------------------------------------------------------------------ held-out samples */
 
-static hl_status run_samples(const hl_trained *t, hl_session *s, const hl_trainer_options *o,
-                             hl_loader *loader, result *out, hl_error *err)
-{
-    hl_losses *mean = &out->losses;
-    int64_t n = t->config.train.valid_batches;
-    for (int64_t i = 0; i < n; i++) {
-        const hl_batch *batch;
-        hl_status status = hl_loader_next(loader, &batch, err);
-        if (status == HL_OK) {
-            hl_feed(s, o, 0, batch);
-            status = hl_session_run(s, err);
-        }
-        if (status != HL_OK)
-            return status;
-        hl_losses l = hl_read_losses(s);
-        mean->total += l.total / (double)n;
-        mean->action += l.action / (double)n;
-        mean->reconstruction += l.reconstruction / (double)n;
-        mean->kl += l.kl / (double)n;
-        mean->information_retained += l.information_retained / (double)n;
-    }
-    out->count = n * o->batch;
-    return HL_OK;
-}
-
 static hl_status held_out(const hl_trained *t, result *out, hl_error *err)
 {
     hl_trainer_options o = hl_setup_trainer(&t->config);
     hl_dataset *data = hl_setup_dataset(&t->config, err);
     if (data && !data->count[HL_VALID]) {
         hl_dataset_close(data);
-        return hl_fail(err, HL_ERR_DATA, "%s: no demonstration of the data validates; --closed-loop-only does without",
+        return hl_fail(err, HL_ERR_DATA,
+                       "%s: no demonstration of the data validates; --closed-loop-only does without",
                        out->checkpoint);
     }
     hl_loader_options loading = {.split = HL_VALID, .batch = o.batch, .order = HL_SEQUENTIAL};
     hl_loader *loader = data ? hl_loader_new(data, &loading, err) : NULL;
     hl_graph *g = loader ? hl_validation_graph(t->params, &o) : NULL;
     hl_session *s = g ? hl_session_new(g, t->params, t->config.device, err) : NULL;
-    hl_status status = s ? run_samples(t, s, &o, loader, out, err) : err->status;
+    int64_t n = t->config.train.valid_batches;
+    hl_status status = s ? hl_mean_losses(s, &o, loader, n, &out->losses, err) : err->status;
+    out->count = n * o.batch;
     hl_session_free(s);
     hl_graph_free(g);
     hl_loader_free(loader);

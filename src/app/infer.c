@@ -6,8 +6,10 @@
 #include "base/file.h"
 #include "base/hdf5.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Observations: one data set per sense, [N, ...], consecutive moments of one episode; or of several, if
  * there is a data set "episode" [N], whose value changes where the next one begins. */
@@ -16,7 +18,7 @@ typedef struct observations {
     hid_t file;
     hid_t sense[HL_MODEL_SENSES]; /* -1: the model does not read it */
     int64_t rows;
-    int64_t *episode;              /* [rows], NULL: all one */
+    int64_t *episode;             /* [rows], NULL: all one */
     float scale[HL_MODEL_SENSES]; /* 1/255 for images of bytes, else 1 */
 } observations;
 
@@ -47,13 +49,14 @@ static bool fits(const extent *e, const hl_model_options *o, int s)
            e->dim[3] == side;
 }
 
-static hl_status misfit(const observations *in, const extent *e, const hl_model_options *o, int s, hl_error *err)
+static hl_status misfit(const observations *in, const extent *e, const hl_model_options *o, int s,
+                        hl_error *err)
 {
     char found[128] = "no array", expected[64];
     size_t n = 0;
     for (int i = 0; i < e->rank && n < sizeof found; i++)
-        n += (size_t)snprintf(found + n, sizeof found - n, "%s%llu%s", i ? "," : "[", (unsigned long long)e->dim[i],
-                              i + 1 == e->rank ? "]" : "");
+        n += (size_t)snprintf(found + n, sizeof found - n, "%s%llu%s", i ? "," : "[",
+                              (unsigned long long)e->dim[i], i + 1 == e->rank ? "]" : "");
     if (s == HL_VISUAL || s == HL_DEPTH)
         snprintf(expected, sizeof expected, "[N,%d,%lld,%lld]", s == HL_VISUAL ? 3 : 1, (long long)o->image,
                  (long long)o->image);
@@ -68,16 +71,18 @@ static hl_status open_sense(observations *in, const hl_model_options *o, int s, 
     const char *name = hl_model_sense(s);
     in->sense[s] = H5Lexists(in->file, name, H5P_DEFAULT) > 0 ? H5Dopen2(in->file, name, H5P_DEFAULT) : -1;
     if (in->sense[s] < 0)
-        return hl_fail(err, HL_ERR_DATA, "%s: there is no data set '%s', which the model reads", in->path, name);
+        return hl_fail(err, HL_ERR_DATA, "%s: there is no data set '%s', which the model reads", in->path,
+                       name);
     extent e = extent_of(in->sense[s]);
     if (!fits(&e, o, s))
         return misfit(in, &e, o, s, err);
     if (in->rows >= 0 && (hsize_t)in->rows != e.dim[0])
-        return hl_fail(err, HL_ERR_DATA, "%s: '%s' has %llu rows, the senses before it have %lld", in->path, name,
-                       (unsigned long long)e.dim[0], (long long)in->rows);
+        return hl_fail(err, HL_ERR_DATA, "%s: '%s' has %llu rows, the senses before it have %lld", in->path,
+                       name, (unsigned long long)e.dim[0], (long long)in->rows);
     in->rows = (int64_t)e.dim[0];
     hid_t type = H5Dget_type(in->sense[s]);
-    in->scale[s] = s == HL_VISUAL && H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 ? 1.0f / 255 : 1;
+    in->scale[s] = s == HL_VISUAL && H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 ? 1.0f / 255
+                                                                                                 : 1;
     if (type >= 0)
         H5Tclose(type);
     return HL_OK;
@@ -138,9 +143,9 @@ static hl_status read_row(const observations *in, const hl_model_options *o, int
                           hl_error *err)
 {
     hid_t space = H5Dget_space(in->sense[s]);
-    int rank = H5Sget_simple_extent_ndims(space);
-    hsize_t start[8] = {(hsize_t)row}, count[8], size = (hsize_t)hl_model_sense_size(o, s);
-    H5Sget_simple_extent_dims(space, count, NULL);
+    hsize_t start[H5S_MAX_RANK] = {(hsize_t)row}, count[H5S_MAX_RANK],
+            size = (hsize_t)hl_model_sense_size(o, s);
+    int rank = H5Sget_simple_extent_dims(space, count, NULL);
     count[0] = 1;
     hid_t memory = H5Screate_simple(1, &size, NULL);
     bool ok = rank > 0 && memory >= 0 &&
@@ -149,6 +154,14 @@ static hl_status read_row(const observations *in, const hl_model_options *o, int
     hl_status status = ok ? HL_OK
                           : hl_hdf5_fail(err, HL_ERR_DATA, "%s: cannot read row %lld of '%s'", in->path,
                                          (long long)row, hl_model_sense(s));
+    for (hsize_t i = 0; i < size && status == HL_OK; i++) {
+        to[i] *= in->scale[s];
+        if (!isfinite(to[i]))
+            status = hl_fail(err, HL_ERR_DATA,
+                             "%s: '%s': element %llu of row %lld is %s, expected a finite number", in->path,
+                             hl_model_sense(s), (unsigned long long)i, (long long)row,
+                             isnan(to[i]) ? "NaN" : "infinite");
+    }
     H5Sclose(memory);
     H5Sclose(space);
     return status;
@@ -167,8 +180,6 @@ static hl_status act_on_rows(const observations *in, const hl_trained *t, hl_pol
                 status = read_row(in, &t->model, s, row, hl_policy_sense(policy, s), err);
         if (status == HL_OK)
             status = hl_policy_act(policy, actions + row * t->model.action, err);
-        if (status == HL_ERR_DATA)
-            return hl_fail_prefix(err, "%s, row %lld", in->path, (long long)row);
         if (status != HL_OK)
             return status;
         memcpy(compressed + row * Z, hl_session_output(hl_policy_session(policy), "compressed"),
@@ -181,17 +192,20 @@ static bool write_matrix(hid_t file, const char *name, int64_t rows, int64_t col
 {
     hsize_t dim[2] = {(hsize_t)rows, (hsize_t)columns};
     hid_t space = H5Screate_simple(2, dim, NULL);
-    hid_t d = H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t made = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(made, false); /* the same actions are the same file */
+    hid_t d = H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, made, H5P_DEFAULT);
     bool ok = d >= 0 && H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
     if (d >= 0)
         ok = H5Dclose(d) >= 0 && ok;
+    H5Pclose(made);
     H5Sclose(space);
     return ok;
 }
 
-/* The file is made in memory, then replaced whole. */
-static hl_status write_actions(const char *path, const hl_trained *t, int64_t rows, const float *actions,
-                               const float *compressed, hl_error *err)
+/* The content of the file of actions, made in memory (hl_free). NULL on error. */
+static void *make_image(const char *path, const hl_trained *t, int64_t rows, const float *actions,
+                        const float *compressed, size_t *size, hl_error *err)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_core(access, 1 << 20, false);
@@ -199,52 +213,67 @@ static hl_status write_actions(const char *path, const hl_trained *t, int64_t ro
     bool ok = file >= 0 && write_matrix(file, "action", rows, t->model.action, actions) &&
               write_matrix(file, "compressed", rows, t->model.compressed, compressed) &&
               H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0;
-    ssize_t size = ok ? H5Fget_file_image(file, NULL, 0) : -1;
-    void *image = size > 0 ? hl_alloc((size_t)size, 1) : NULL;
-    hl_status status = HL_OK;
-    if (!image || H5Fget_file_image(file, image, (size_t)size) != size)
-        status = hl_hdf5_fail(err, HL_ERR_MEMORY, "%s: cannot be made", path);
+    ssize_t n = ok ? H5Fget_file_image(file, NULL, 0) : -1;
+    void *image = n > 0 ? hl_alloc((size_t)n, 1) : NULL;
+    if (!image || H5Fget_file_image(file, image, (size_t)n) != n) {
+        hl_hdf5_fail(err, HL_ERR_MEMORY, "%s: cannot be made in memory", path);
+        hl_free(image);
+        image = NULL;
+    }
     if (file >= 0)
         H5Fclose(file);
     H5Pclose(access);
+    *size = image ? (size_t)n : 0;
+    return image;
+}
+
+static hl_status infer_rows(const observations *in, const hl_trained *t, hl_policy *policy, hl_file *to,
+                            const char *path, hl_error *err)
+{
+    size_t size = 0;
+    void *image = NULL;
+    float *actions = hl_alloc((size_t)in->rows, (size_t)t->model.action * sizeof(float));
+    float *compressed = hl_alloc((size_t)in->rows, (size_t)t->model.compressed * sizeof(float));
+    hl_status status = HL_OK;
+    if (!actions || !compressed)
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory for the actions of %lld rows", (long long)in->rows);
     if (status == HL_OK)
-        status = hl_file_save(path, image, (size_t)size, err);
+        status = act_on_rows(in, t, policy, actions, compressed, err);
+    if (status == HL_OK) {
+        image = make_image(path, t, in->rows, actions, compressed, &size, err);
+        status = image ? hl_file_write(to, image, size, err) : err->status;
+    }
     hl_free(image);
+    hl_free(actions);
+    hl_free(compressed);
     return status;
 }
 
 static hl_status infer(hl_trained *t, const char *input, const char *output, hl_error *err)
 {
     observations in = {.path = input, .file = -1, .sense = {-1, -1, -1, -1, -1}, .rows = -1};
+    hl_policy_options o = {.rows = 1,
+                           .smoothing = (float)t->config.model.head.smoothing,
+                           .device = t->config.device,
+                           .frozen = true};
     hl_policy *policy = NULL;
-    float *actions = NULL, *compressed = NULL;
+    hl_file *to = NULL;
     hl_setup_threads(&t->config);
     hl_status status = open_observations(&in, &t->model, err);
+    if (status == HL_OK) /* before the work, lest it be lost for a name that cannot be written */
+        status = hl_file_replace(output, &to, err);
     if (status == HL_OK) {
-        hl_policy_options o = {.rows = 1,
-                               .smoothing = (float)t->config.model.head.smoothing,
-                               .device = t->config.device,
-                               .frozen = true};
         policy = hl_policy_new(t->params, &t->model, &t->normalization, o, err);
-        status = policy ? HL_OK : err->status;
-    }
-    if (status == HL_OK) {
-        actions = hl_alloc((size_t)in.rows, (size_t)t->model.action * sizeof(float));
-        compressed = hl_alloc((size_t)in.rows, (size_t)t->model.compressed * sizeof(float));
-        if (!actions || !compressed)
-            status = hl_fail(err, HL_ERR_MEMORY, "no memory for the actions of %lld rows",
-                             (long long)in.rows);
+        status = policy ? infer_rows(&in, t, policy, to, output, err) : err->status;
     }
     if (status == HL_OK)
-        status = act_on_rows(&in, t, policy, actions, compressed, err);
-    if (status == HL_OK)
-        status = write_actions(output, t, in.rows, actions, compressed, err);
+        status = hl_file_commit(to, err);
+    else
+        hl_file_abort(to);
     if (status == HL_OK)
         fprintf(stderr, "hl: %lld actions in %s\n", (long long)in.rows, output);
     close_observations(&in);
     hl_policy_free(policy);
-    hl_free(actions);
-    hl_free(compressed);
     return status;
 }
 
@@ -253,8 +282,8 @@ int hl_command_infer(int argc, char **argv)
     const char *input = NULL, *output = NULL;
     const hl_flag flags[] = {
         {"input", HL_FLAG_TEXT, &input, "OBS.h5",
-         "observations: data sets visual [N,3,H,W], depth [N,1,H,W], audio, ..."},
-        {"output", HL_FLAG_TEXT, &output, "ACT.h5", "written: action [N,A] and compressed [N,256]"},
+         "data sets visual [N,3,H,W] (0..1, or bytes), depth [N,1,H,W], audio [N,1024], ..."},
+        {"output", HL_FLAG_TEXT, &output, "ACT.h5", "written: action [N,A] and compressed [N,Z]"},
         {0},
     };
     const hl_usage usage = {
@@ -267,6 +296,11 @@ int hl_command_infer(int argc, char **argv)
         return code;
     if (!input || !output) {
         fprintf(stderr, "hl: --%s is missing\nusage: %s\n", input ? "output" : "input", usage.synopsis);
+        return HL_EXIT_USAGE;
+    }
+    if (hl_same_file(output, input) || hl_same_file(output, argv[1])) {
+        fprintf(stderr, "hl: --output %s: it is the %s, which would be lost; choose another name\n", output,
+                hl_same_file(output, input) ? "input" : "checkpoint");
         return HL_EXIT_USAGE;
     }
     hl_error err = {0};

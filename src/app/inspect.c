@@ -163,8 +163,8 @@ int hl_command_inspect(int argc, char **argv)
     const hl_usage usage = {
         "hl inspect CHECKPOINT|CONFIG.yaml [key=value ...] [--shapes] [--json]",
         "Shows parameters by module, step and configuration. Of a checkpoint every byte is verified;\n"
-                            "key=value overrides keys of a CONFIG.yaml.", flags,
-        1, -1};
+        "key=value overrides keys of a CONFIG.yaml.",
+        flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
@@ -172,8 +172,9 @@ int hl_command_inspect(int argc, char **argv)
     subject s = {.path = argv[1]};
     hl_status status = HL_OK;
     if (n > 1 && !looks_like_yaml(s.path))
-        status = hl_fail(&err, HL_ERR_USAGE, "'%s': the configuration of a checkpoint is what it is; only that of a "
-                                             ".yaml file takes overrides",
+        status = hl_fail(&err, HL_ERR_USAGE,
+                         "'%s': the configuration of a checkpoint is what it is; only that of a "
+                         ".yaml file takes overrides",
                          argv[2]);
     if (status == HL_OK)
         status = open_subject(&s, n - 1, argv + 2, &err);

@@ -51,10 +51,12 @@ hl_status hl_run_dir_check(const char *dir, const char *from, hl_error *err)
         return HL_OK;
     if (!from)
         return hl_fail(err, HL_ERR_USAGE,
-                       "%s: there is a run here already; go on with --resume auto, or choose another run.dir", dir);
+                       "%s: there is a run here already; go on with --resume auto, or choose another run.dir",
+                       dir);
     if (!lies_in(from, dir))
-        return hl_fail(err, HL_ERR_USAGE, "%s: there is a run here already, and %s is not of it; choose another run.dir",
-                       dir, from);
+        return hl_fail(err, HL_ERR_USAGE,
+                       "%s: there is a run here already, and %s is not of it; choose another run.dir", dir,
+                       from);
     return HL_OK;
 }
 
@@ -74,8 +76,8 @@ hl_status hl_run_dir_hold(const char *dir, int *hold, hl_error *err)
     int reason = errno;
     close(fd);
     if (reason == EWOULDBLOCK)
-        return hl_fail(err, HL_ERR_USAGE, "%s: another hl train is at work here; wait for it, or choose another run.dir",
-                       dir);
+        return hl_fail(err, HL_ERR_USAGE,
+                       "%s: another hl train is at work here; wait for it, or choose another run.dir", dir);
     return HL_OK;
 }
 

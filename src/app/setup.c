@@ -85,9 +85,27 @@ static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, in
         .flip = (hl_image_flip)cfg->data.obs.name.flip_vertical                                              \
     }
 
+static bool maps_a_sense(const hl_config *cfg, const hl_data_shape *shape)
+{
+    const int keys[HL_SENSES] = {cfg->data.obs.visual.keys.n, cfg->data.obs.depth.keys.n,
+                                 cfg->data.obs.audio.keys.n, cfg->data.obs.tactile.keys.n,
+                                 cfg->data.obs.proprioceptive.keys.n};
+    bool any = false;
+    for (int s = 0; s < HL_SENSES; s++)
+        any = any || (keys[s] && shape->size[s]);
+    return any;
+}
+
 static hl_dataset *open_robomimic(const hl_config *cfg, hl_data_shape shape, hl_error *err)
 {
     const char *train = cfg->data.split.train, *valid = cfg->data.split.valid;
+    if (!maps_a_sense(cfg, &shape)) {
+        hl_fail(err, HL_ERR_CONFIG,
+                "data.obs: no sense of model.senses has keys, the model would see nothing; name some as in "
+                "data.obs.visual.keys ('hl data info %s' lists what there is)",
+                cfg->data.files.at[0]);
+        return NULL;
+    }
     hl_robomimic_options o = {
         .files = (const char *const *)cfg->data.files.at,
         .n_files = cfg->data.files.n,

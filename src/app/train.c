@@ -36,7 +36,6 @@ typedef struct run {
     hl_loader_position position; /* after the last batch that was trained on */
     hl_params *params;
     hl_session *train, *valid;
-    hl_loader *valid_loader;
     hl_records *records;
     int64_t step, resumed; /* updates done; resumed: by the run before, or -1 */
     double started;
@@ -194,7 +193,7 @@ static hl_status open_run(run *r, const char *from, hl_error *err)
 
 static void close_run(run *r)
 {
-    hl_records_close(r->records, NULL);
+    hl_records_close(r->records, NULL); /* closed already, unless something else failed */
     hl_session_free(r->train);
     hl_session_free(r->valid);
     hl_loader_free(r->loader);
@@ -228,23 +227,9 @@ static hl_status validate(run *r, hl_losses *mean, hl_error *err)
     hl_loader_options o = {
         .split = HL_VALID, .batch = r->cfg->train.batch, .prefetch = 0, .order = HL_SEQUENTIAL};
     hl_loader *loader = hl_loader_new(r->data, &o, err);
-    int64_t n = r->cfg->train.valid_batches;
-    hl_status status = loader ? HL_OK : err->status;
-    *mean = (hl_losses){0};
-    for (int64_t i = 0; i < n && status == HL_OK; i++) {
-        const hl_batch *batch;
-        status = hl_loader_next(loader, &batch, err);
-        if (status != HL_OK)
-            break;
-        hl_feed(r->valid, &r->trainer, 0, batch);
-        status = hl_session_run(r->valid, err);
-        hl_losses l = hl_read_losses(r->valid);
-        mean->total += l.total / (double)n;
-        mean->action += l.action / (double)n;
-        mean->reconstruction += l.reconstruction / (double)n;
-        mean->kl += l.kl / (double)n;
-        mean->information_retained += l.information_retained / (double)n;
-    }
+    hl_status status = loader ? hl_mean_losses(r->valid, &r->trainer, loader, r->cfg->train.valid_batches,
+                                               mean, err)
+                              : err->status;
     hl_loader_free(loader);
     return status;
 }
@@ -373,6 +358,10 @@ static hl_status train(const hl_config *cfg, const char *from, hl_error *err)
         status = train_loop(&r, err);
     if (status == HL_OK)
         status = hl_records_draw(r.records, err);
+    if (status == HL_OK) {
+        status = hl_records_close(r.records, err);
+        r.records = NULL;
+    }
     if (status == HL_OK)
         fprintf(stderr, "hl: %s at step %lld of %lld; checkpoint %s/last.h5\n",
                 stop_asked ? "stopped" : "done", (long long)r.step, (long long)cfg->train.steps,

@@ -148,3 +148,26 @@ hl_losses hl_read_losses(const hl_session *s)
         output(s, "kl"),     output(s, "information_retained"), output(s, "grad_norm"),
         output(s, "skipped")};
 }
+
+hl_status hl_mean_losses(hl_session *s, const hl_trainer_options *o, hl_loader *loader, int64_t n,
+                         hl_losses *mean, hl_error *err)
+{
+    *mean = (hl_losses){0};
+    for (int64_t i = 0; i < n; i++) {
+        const hl_batch *batch;
+        hl_status status = hl_loader_next(loader, &batch, err);
+        if (status != HL_OK)
+            return status;
+        hl_feed(s, o, 0, batch);
+        status = hl_session_run(s, err);
+        if (status != HL_OK)
+            return status;
+        hl_losses l = hl_read_losses(s);
+        mean->total += l.total / (double)n;
+        mean->action += l.action / (double)n;
+        mean->reconstruction += l.reconstruction / (double)n;
+        mean->kl += l.kl / (double)n;
+        mean->information_retained += l.information_retained / (double)n;
+    }
+    return HL_OK;
+}

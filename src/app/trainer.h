@@ -31,5 +31,8 @@ hl_graph *hl_validation_graph(hl_params *params, const hl_trainer_options *o);
 void hl_feed(hl_session *s, const hl_trainer_options *o, int64_t micro, const hl_batch *batch);
 /* What the last run gave. */
 hl_losses hl_read_losses(const hl_session *s);
+/* Means over the next n batches of a loader, of a session of hl_validation_graph. */
+hl_status hl_mean_losses(hl_session *s, const hl_trainer_options *o, hl_loader *loader, int64_t n,
+                         hl_losses *mean, hl_error *err);
 
 #endif

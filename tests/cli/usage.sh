@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Help, versions, and command lines that make no sense.
+. "$(dirname "$0")/lib.sh"
+
+run 0 --version
+prints '^hl [0-9]+\.[0-9]+\.[0-9]+$'
+run 0 --help
+cp .stdout help
+run 0 help
+check 'help and --help are one' cmp -s .stdout help
+commands=$(sed -n 's/^HL_COMMAND(\([a-z]*\),.*/\1/p' "$root/src/app/commands.def")
+check 'seven commands or more' test "$(wc -w <<<"$commands")" -ge 7
+
+# Every flag of a command's source stands in its help.
+flags_in() {
+    sed -n 's/.*{"\([a-z-]*\)", HL_FLAG_.*/\1/p' "$root/src/app/$1.c"
+}
+
+for command in $commands; do
+    run 0 --help
+    prints "^  $command "
+    run 0 "$command" --help
+    prints "^usage: hl $command "
+    check "$command --help: nothing on stderr" test ! -s .stderr
+    [ "$command" = data ] && continue
+    check "$command has flags" test -n "$(flags_in "$command")"
+    for flag in $(flags_in "$command"); do
+        prints "^  --$flag( |$)"
+    done
+    run 0 "$command" nonsense --help extra
+    prints "^usage: hl $command "
+    bad 'an argument is missing' "$command"
+    bad "unknown flag '--frobnicate'" "$command" x --frobnicate
+    bad "unknown flag '-x'" "$command" -x
+done
+for command in info export; do
+    run 0 data "$command" --help
+    prints "^usage: hl data $command "
+    bad 'an argument is missing' data "$command"
+done
+run 0 data info --help
+prints '^  --json '
+run 0 data export --help
+prints '^  --output '
+prints '^  --overwrite '
+
+check 'no command: exit 2, help on stderr' run 2
+check 'no command: nothing on stdout' test ! -s .stdout
+bad "there is no command 'trian'; did you mean 'train'\?" trian
+bad "there is no command 'zzzzzz' \(see hl --help\)" zzzzzz
+bad "did you mean '--resume'\?" train "$tiny" --resum auto
+bad "did you mean '--episodes'\?" eval x --episode 3
+bad "data has no 'ifno'; did you mean 'info'\?" data ifno
+bad 'an argument is missing' data
+bad 'too many arguments' data info a b
+bad -- '--output is missing' data export "$tiny"
+bad -- '--input is missing' infer x --output y
+bad -- '--output is missing' infer x --input y
+bad -- '--to is missing' export x
+bad -- '--input needs a value: OBS.h5' infer x --input --output y
+bad -- '--output needs a value' infer x --input y --output
+bad -- '--resume needs a value' train "$tiny" --resume=
+bad -- '--json takes no value' inspect x --json=1
+for value in three 3x -3 99999999999999999999 ''; do
+    bad -- '--episodes' eval x "--episodes=$value"
+done
+bad -- '--episodes: 0 is not in 1\.\.1000000' eval x --episodes 0
+bad -- '--batch: 0 is not in 1\.\.65536' plan "$tiny" --batch 0
+bad -- '--batch: 65537 is not in' plan "$tiny" --batch 65537
+for value in 0 1,0 1,,2 a 1.5 65537; do
+    bad -- '--batch: ' bench "$tiny" --batch "$value"
+done
+bad "override 'extra': expected KEY=VALUE" train "$tiny" extra
+
+# --print-config prints what it reads, and nothing runs.
+run 0 train "$tiny" train.steps=7 --print-config
+cp .stdout printed.yaml
+prints '^  steps: 7$'
+check 'nothing ran' test ! -e run
+run 0 train printed.yaml --print-config
+check '--print-config is a fixed point' cmp -s .stdout printed.yaml
+
+# Results that cannot be written are not a success.
+last='inspect >/dev/full'
+"$hl" inspect "$tiny" >/dev/full 2>.stderr
+check 'a full stdout: exit 2' test $? -eq 2
+says 'stdout: No space left on device'
+"$hl" plan "$tiny" --json >/dev/full 2>.stderr
+check 'a full stdout, --json: exit 2' test $? -eq 2
+check 'a full stdout, --json: one sentence' test "$(grep -c '^hl: ' .stderr)" -eq 1
+
+# What programs read is JSON and nothing else.
+for command in "plan $tiny" "inspect $tiny" "bench $tiny --seconds 0 --batch 1,3" "bench $tiny --train --seconds 0"; do
+    # shellcheck disable=SC2086
+    run 0 $command --json
+    check 'JSON' valid_json .stdout
+    # shellcheck disable=SC2086
+    run 0 $command
+    check 'text' test -s .stdout
+done
+finish
