@@ -48,15 +48,15 @@ static void print_usage(const hl_usage *u)
     printf("\nExit code: 0 ok, 1 the run failed, 2 usage, configuration or input.\n");
 }
 
-static int wrong_flag(const hl_usage *u, const char *name)
+static int wrong_flag(const hl_usage *u, const char *dashes, const char *name)
 {
     const char *known[32];
     int n = 0;
     for (const hl_flag *f = u->flags; f && f->name && n < 32; f++)
         known[n++] = f->name;
     const char *nearest = hl_nearest(name, known, (size_t)n);
-    fprintf(stderr, "hl: unknown flag '--%s'%s%s%s\nusage: %s\n", name, nearest ? "; did you mean '--" : "",
-            nearest ? nearest : "", nearest ? "'?" : "", u->synopsis);
+    fprintf(stderr, "hl: unknown flag '%s%s'%s%s%s\nusage: %s\n", dashes, name,
+            nearest ? "; did you mean '--" : "", nearest ? nearest : "", nearest ? "'?" : "", u->synopsis);
     return HL_EXIT_USAGE;
 }
 
@@ -102,7 +102,7 @@ static int parse_flag(const hl_usage *u, int argc, char **argv, int *i)
         }
         return set_flag(f, value) ? HL_GO_ON : HL_EXIT_USAGE;
     }
-    return wrong_flag(u, name);
+    return wrong_flag(u, "--", name);
 }
 
 int hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
@@ -120,7 +120,7 @@ int hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
             continue;
         }
         if (argv[i][1] != '-')
-            return wrong_flag(u, argv[i] + 1);
+            return wrong_flag(u, "-", argv[i] + 1);
         int code = parse_flag(u, argc, argv, &i);
         if (code != HL_GO_ON)
             return code;
@@ -177,8 +177,8 @@ static int dispatch(int argc, char **argv)
 int hl_main(int argc, char **argv)
 {
     int code = dispatch(argc, argv);
-    if (!fflush(stdout) && !ferror(stdout))
+    if (code || (!fflush(stdout) && !ferror(stdout))) /* a fault has been told already */
         return code;
     fprintf(stderr, "hl: the result could not be written to stdout: %s\n", strerror(errno));
-    return code ? code : HL_EXIT_USAGE; /* as for any file */
+    return HL_EXIT_USAGE; /* as for any file */
 }

@@ -53,22 +53,22 @@ bad "did you mean '--episodes'\?" eval x --episode 3
 bad "data has no 'ifno'; did you mean 'info'\?" data ifno
 bad 'an argument is missing' data
 bad 'too many arguments' data info a b
-bad -- '--output is missing' data export "$tiny"
-bad -- '--input is missing' infer x --output y
-bad -- '--output is missing' infer x --input y
-bad -- '--to is missing' export x
-bad -- '--input needs a value: OBS.h5' infer x --input --output y
-bad -- '--output needs a value' infer x --input y --output
-bad -- '--resume needs a value' train "$tiny" --resume=
-bad -- '--json takes no value' inspect x --json=1
+bad '--output is missing' data export "$tiny"
+bad '--input is missing' infer x --output y
+bad '--output is missing' infer x --input y
+bad '--to is missing' export x
+bad '--input needs a value: OBS.h5' infer x --input --output y
+bad '--output needs a value' infer x --input y --output
+bad '--resume needs a value' train "$tiny" --resume=
+bad '--json takes no value' inspect x --json=1
 for value in three 3x -3 99999999999999999999 ''; do
-    bad -- '--episodes' eval x "--episodes=$value"
+    bad '--episodes' eval x "--episodes=$value"
 done
-bad -- '--episodes: 0 is not in 1\.\.1000000' eval x --episodes 0
-bad -- '--batch: 0 is not in 1\.\.65536' plan "$tiny" --batch 0
-bad -- '--batch: 65537 is not in' plan "$tiny" --batch 65537
+bad '--episodes: 0 is not in 1\.\.1000000' eval x --episodes 0
+bad '--batch: 0 is not in 1\.\.65536' plan "$tiny" --batch 0
+bad '--batch: 65537 is not in' plan "$tiny" --batch 65537
 for value in 0 1,0 1,,2 a 1.5 65537; do
-    bad -- '--batch: ' bench "$tiny" --batch "$value"
+    bad '--batch: ' bench "$tiny" --batch "$value"
 done
 bad "override 'extra': expected KEY=VALUE" train "$tiny" extra
 
