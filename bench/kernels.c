@@ -125,16 +125,6 @@ static hl_view view(int rank, int64_t a, int64_t b, int64_t c, int64_t d)
     return v;
 }
 
-static const hl_kernel *choose(const hl_backend *backend, const work *w, const hl_call *c)
-{
-    for (int i = 0; i < backend->n_kernels; i++) {
-        const hl_kernel *k = backend->kernels[i];
-        if (!strcmp(k->op, w->op) && (!k->accepts || k->accepts(c)))
-            return k;
-    }
-    return NULL;
-}
-
 static float *tensor(int64_t count)
 {
     float *p = hl_alloc_tensor((size_t)count * sizeof *p);
@@ -182,7 +172,7 @@ static int measure(const hl_backend *backend, work *w, int64_t batch)
     hl_error err = {0};
     hl_call c = {.params = w->params, .n_in = w->n_in, .n_out = 1, .in = w->in};
     c.out[0] = w->out;
-    c.kernel = choose(backend, w, &c);
+    c.kernel = hl_kernel_for(backend, w->op, &c);
     if (!c.kernel) {
         fprintf(stderr, "%s: %s has no kernel\n", w->title, backend->name);
         return 1;

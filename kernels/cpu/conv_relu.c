@@ -59,7 +59,7 @@ void hl_conv_relu(const hl_call *c)
         hl_epilogue(hl_out(c, 0), s.dim[0] * s.dim[1], n, NULL, NULL, HL_ACT_RELU);
         return;
     }
-#pragma omp parallel for schedule(static) if (c->out[0].count > HL_GRAIN)
+    HL_PARALLEL_FOR(c->out[0].count)
     for (int64_t b = 0; b < s.dim[0]; b++) {
         double mean_square = hl_sum_squares(hl_in(c, X) + b * inputs, inputs) / (double)(inputs ? inputs : 1);
         for (int64_t o = 0; o < s.dim[1]; o++) {

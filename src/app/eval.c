@@ -1,5 +1,6 @@
 /* hl eval: how good a checkpoint is, in closed loop and on held-out samples. */
 #include "app/command.h"
+#include "app/measure.h"
 #include "app/policy.h"
 #include "app/setup.h"
 #include "base/error.h"
@@ -22,7 +23,8 @@ typedef struct result {
     uint64_t step;
     bool closed_loop, samples;
     success success;
-    hl_losses losses; /* means over `count` samples of the validation split */
+    hl_losses losses;             /* means over `count` samples of the validation split */
+    double sparsity, information; /* see app/measure.h */
     int64_t count;
 } result;
 
@@ -158,8 +160,18 @@ static hl_status held_out(const hl_trained *t, result *out, hl_error *err)
     hl_graph *g = loader ? hl_validation_graph(t->params, &o) : NULL;
     hl_session *s = g ? hl_session_new(g, t->params, t->config.device, err) : NULL;
     int64_t n = t->config.train.valid_batches;
-    hl_status status = s ? hl_mean_losses(s, &o, loader, n, &out->losses, err) : err->status;
-    out->count = n * o.batch;
+    hl_measure *measure = s ? hl_measure_new(hl_model_context(&o.model), o.model.compressed) : NULL;
+    hl_status status = s ? HL_OK : err->status;
+    if (s && !measure)
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory to measure the compressor");
+    if (status == HL_OK)
+        status = hl_mean_losses(s, &o, loader, n, measure, &out->losses, err);
+    if (status == HL_OK) {
+        out->count = n * o.batch;
+        out->sparsity = hl_measure_sparsity(measure);
+        out->information = hl_measure_information(measure);
+    }
+    hl_measure_free(measure);
     hl_session_free(s);
     hl_graph_free(g);
     hl_loader_free(loader);
@@ -181,11 +193,13 @@ static hl_status print_json(const result *r, hl_error *err)
                                          (json_int_t)r->success.reached, "interval_95", r->success.low,
                                          r->success.high, "mean_final_distance_m", r->success.mean_distance));
     if (r->samples)
-        json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "samples", (json_int_t)r->count,
-                                            "loss", hl_json_number(l->total), "action",
+        json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "samples",
+                                            (json_int_t)r->count, "loss", hl_json_number(l->total), "action",
                                             hl_json_number(l->action), "reconstruction",
                                             hl_json_number(l->reconstruction), "kl", hl_json_number(l->kl),
-                                            "information_retained", hl_json_number(l->information_retained)));
+                                            "information_retained", hl_json_number(l->information_retained),
+                                            "sparsity", hl_json_number(r->sparsity),
+                                            "mutual_information_bits", hl_json_number(r->information)));
     hl_status status = hl_json_print(stdout, j, err);
     json_decref(j);
     return status;
@@ -205,8 +219,8 @@ static void print_text(const result *r)
                r->losses.action, r->losses.reconstruction);
         if (isfinite(r->losses.kl))
             printf(", kl %.4f", r->losses.kl);
-        printf(" (%lld samples)\n  information retained  %.3f\n", (long long)r->count,
-               r->losses.information_retained);
+        printf(" (%lld samples)\n  information retained  %.3f; about %.0f bits a sample; sparsity %.3f\n",
+               (long long)r->count, r->losses.information_retained, r->information, r->sparsity);
     }
 }
 

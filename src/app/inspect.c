@@ -3,6 +3,7 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "graph/graph.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -99,14 +100,6 @@ static void print_modules(const hl_params *p)
     }
 }
 
-static void print_shape(hl_shape s)
-{
-    printf("[");
-    for (int i = 0; i < s.rank; i++)
-        printf(i ? ",%" PRId64 : "%" PRId64, s.dim[i]);
-    printf("]\n");
-}
-
 static hl_status print_text(const subject *s, bool shapes, hl_error *err)
 {
     char *config = hl_config_print(&s->config);
@@ -120,8 +113,7 @@ static hl_status print_text(const subject *s, bool shapes, hl_error *err)
     print_modules(s->params);
     for (int i = 0; shapes && i < hl_params_count(s->params); i++) {
         hl_param_info p = hl_params_at(s->params, i);
-        printf("  %-70s ", p.name);
-        print_shape(p.shape);
+        printf("  %-70s %s\n", p.name, hl_shape_print(p.shape).text);
     }
     printf("\n%s", config);
     hl_free(config);

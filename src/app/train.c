@@ -228,7 +228,7 @@ static hl_status validate(run *r, hl_losses *mean, hl_error *err)
         .split = HL_VALID, .batch = r->cfg->train.batch, .prefetch = 0, .order = HL_SEQUENTIAL};
     hl_loader *loader = hl_loader_new(r->data, &o, err);
     hl_status status = loader ? hl_mean_losses(r->valid, &r->trainer, loader, r->cfg->train.valid_batches,
-                                               mean, err)
+                                               NULL, mean, err)
                               : err->status;
     hl_loader_free(loader);
     return status;

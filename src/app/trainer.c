@@ -27,7 +27,7 @@ static hl_tensor input(hl_graph *g, const char *prefix, const char *what, int64_
 }
 
 static hl_loss micro_batch(hl_graph *g, hl_params *params, const hl_trainer_options *o, int64_t micro,
-                           bool training)
+                           bool training, hl_model *model)
 {
     name prefix = input_prefix(micro);
     hl_model_mode mode = {.batch = o->batch,
@@ -36,11 +36,11 @@ static hl_loss micro_batch(hl_graph *g, hl_params *params, const hl_trainer_opti
                           .presence = o->presence,
                           .decode = true,
                           .prefix = prefix.text};
-    hl_model m = hl_model_build(g, params, &o->model, &mode);
+    *model = hl_model_build(g, params, &o->model, &mode);
     hl_tensor target = input(g, prefix.text, "target", o->batch, o->model.action), mask = {0};
     if (o->mask)
         mask = input(g, prefix.text, "mask", o->batch, o->model.action);
-    return hl_model_loss(g, &m, target, mask, o->weights);
+    return hl_model_loss(g, model, target, mask, o->weights);
 }
 
 /* sum += x / n, for the means over micro-batches. */
@@ -78,7 +78,8 @@ hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o)
     hl_tensor *p = NULL;
     int n = 0;
     for (int64_t micro = 0; g && micro < o->accumulate; micro++) {
-        hl_loss l = micro_batch(g, params, o, micro, true);
+        hl_model m;
+        hl_loss l = micro_batch(g, params, o, micro, true, &m);
         if (!p) {
             n = hl_graph_params(g, NULL, NULL, 0);
             p = hl_alloc(3 * (size_t)n + 1, sizeof *p); /* parameters, their gradients, the sums */
@@ -105,8 +106,12 @@ hl_graph *hl_validation_graph(hl_params *params, const hl_trainer_options *o)
 {
     hl_graph *g = hl_graph_new();
     if (g) {
-        hl_loss l = micro_batch(g, params, o, 0, false);
+        hl_model m;
+        hl_loss l = micro_batch(g, params, o, 0, false, &m);
         declare_outputs(g, &l);
+        hl_output(g, "context", m.context);
+        hl_output(g, "compressed", m.compressed);
+        hl_output(g, "reconstructed", m.reconstructed);
     }
     return g;
 }
@@ -150,7 +155,7 @@ hl_losses hl_read_losses(const hl_session *s)
 }
 
 hl_status hl_mean_losses(hl_session *s, const hl_trainer_options *o, hl_loader *loader, int64_t n,
-                         hl_losses *mean, hl_error *err)
+                         hl_measure *measure, hl_losses *mean, hl_error *err)
 {
     *mean = (hl_losses){0};
     for (int64_t i = 0; i < n; i++) {
@@ -163,6 +168,9 @@ hl_status hl_mean_losses(hl_session *s, const hl_trainer_options *o, hl_loader *
         if (status != HL_OK)
             return status;
         hl_losses l = hl_read_losses(s);
+        if (measure)
+            hl_measure_add(measure, o->batch, hl_session_output(s, "context"),
+                           hl_session_output(s, "reconstructed"), hl_session_output(s, "compressed"));
         mean->total += l.total / (double)n;
         mean->action += l.action / (double)n;
         mean->reconstruction += l.reconstruction / (double)n;

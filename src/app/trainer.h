@@ -2,6 +2,7 @@
 #ifndef HL_APP_TRAINER_H
 #define HL_APP_TRAINER_H
 
+#include "app/measure.h"
 #include "data/loader.h"
 #include "layers/model.h"
 
@@ -24,15 +25,17 @@ typedef struct hl_losses {
 
 /* The training step. Declares parameters and optimizer state in params. */
 hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o);
-/* Losses without sampling, dropout or update, of one micro-batch. */
+/* Losses without sampling, dropout or update, of one micro-batch; also the outputs "context",
+ * "compressed" and "reconstructed". */
 hl_graph *hl_validation_graph(hl_params *params, const hl_trainer_options *o);
 
 /* Copies a batch into the inputs of micro-batch `micro`. */
 void hl_feed(hl_session *s, const hl_trainer_options *o, int64_t micro, const hl_batch *batch);
 /* What the last run gave. */
 hl_losses hl_read_losses(const hl_session *s);
-/* Means over the next n batches of a loader, of a session of hl_validation_graph. */
+/* Means over the next n batches of a loader, of a session of hl_validation_graph. measure sees every
+ * sample; NULL: none. */
 hl_status hl_mean_losses(hl_session *s, const hl_trainer_options *o, hl_loader *loader, int64_t n,
-                         hl_losses *mean, hl_error *err);
+                         hl_measure *measure, hl_losses *mean, hl_error *err);
 
 #endif

@@ -65,6 +65,10 @@ typedef struct hl_backend {
     int n_kernels;
 } hl_backend;
 
+/* The first kernel of the backend for this op that takes this call (operands described, not yet bound);
+ * NULL if there is none. */
+const hl_kernel *hl_kernel_for(const hl_backend *backend, const char *op, const hl_call *call);
+
 /* The CPU with everything built in, and with the portable kernels alone. */
 extern const hl_backend hl_backend_cpu;
 extern const hl_backend hl_backend_cpu_portable;

@@ -31,15 +31,21 @@ static bool all_f32(const hl_call *c)
     return true;
 }
 
-static hl_status choose_kernel(const hl_backend *b, const char *op, hl_call *call, hl_error *err)
+const hl_kernel *hl_kernel_for(const hl_backend *b, const char *op, const hl_call *call)
 {
     for (int i = 0; i < b->n_kernels; i++) {
         const hl_kernel *k = b->kernels[i];
-        if (!strcmp(k->op, op) && (k->accepts ? k->accepts(call) : all_f32(call))) {
-            call->kernel = k;
-            return HL_OK;
-        }
+        if (!strcmp(k->op, op) && (k->accepts ? k->accepts(call) : all_f32(call)))
+            return k;
     }
+    return NULL;
+}
+
+static hl_status choose_kernel(const hl_backend *b, const char *op, hl_call *call, hl_error *err)
+{
+    call->kernel = hl_kernel_for(b, op, call);
+    if (call->kernel)
+        return HL_OK;
     return hl_fail(err, HL_ERR_UNSUPPORTED, "%s has no kernel for op %s (operand 0: %s %s)", b->name, op,
                    call->n_in ? hl_dtype_name(call->in[0].dtype) : "none",
                    call->n_in ? hl_shape_print(call->in[0].shape).text : "");

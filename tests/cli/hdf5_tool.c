@@ -2,7 +2,7 @@
  * wrong. Written against libhdf5 alone, so that it shares no mistake with hl. */
 #include <hdf5.h>
 
-#include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,8 @@ static const char usage[] =
     "       hdf5_tool zeros FILE PATH DIM...                   puts float zeros of that shape in its place\n"
     "       hdf5_tool set FILE PATH INDEX VALUE                one element; VALUE as strtod reads it: nan, "
     "inf\n"
+    "       hdf5_tool version FILE N                           makes a checkpoint one of format N, all else "
+    "sound\n"
     "       hdf5_tool print FILE PATH [FIRST COUNT]            elements, exactly (%a), one a line\n";
 
 _Noreturn static void die(const char *what, const char *which)
@@ -141,7 +143,8 @@ static void zeros(hid_t file, const char *path, int rank, char **dims)
     a.at = calloc(a.count + 1, sizeof *a.at);
     if (!a.at || rank > 4)
         die("hold", path);
-    H5Ldelete(file, path, H5P_DEFAULT);
+    if (H5Lexists(file, path, H5P_DEFAULT) > 0)
+        H5Ldelete(file, path, H5P_DEFAULT);
     write_array(file, path, &a);
     free(a.at);
 }
@@ -166,11 +169,51 @@ static void print(hid_t file, const char *path, long first, long count)
     free(a.at);
 }
 
+/* Castagnoli's CRC, bit by bit. */
+static uint32_t crc32c(const unsigned char *bytes, size_t n)
+{
+    uint32_t crc = ~0u;
+    for (size_t i = 0; i < n; i++) {
+        crc ^= bytes[i];
+        for (int k = 0; k < 8; k++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+    }
+    return ~crc;
+}
+
+static void put(unsigned char *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (unsigned char)(value >> 8 * i);
+}
+
+/* The head of a checkpoint: version at 8, CRC32C of the head (itself as 0) at 12, size of the head at 16. */
+static void set_version(const char *path, long version)
+{
+    static unsigned char head[1 << 20];
+    FILE *f = fopen(path, "r+b");
+    size_t got = f ? fread(head, 1, sizeof head, f) : 0, n = 0;
+    for (int i = 7; i >= 0 && got >= 64; i--)
+        n = n << 8 | head[16 + i];
+    if (n < 64 || n > got)
+        die("find the head of", path);
+    put(head + 8, (uint32_t)version);
+    put(head + 12, 0);
+    put(head + 12, crc32c(head, n));
+    rewind(f);
+    if (fwrite(head, 1, n, f) != n || fclose(f))
+        die("write", path);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     if (!strcmp(what, "observations") && argc > 4) {
         observations(argv[2], argv[3], argc - 4, argv + 4);
+        return 0;
+    }
+    if (!strcmp(what, "version") && argc == 4) {
+        set_version(argv[2], number(argv[3]));
         return 0;
     }
     if (argc < 4) {

@@ -13,18 +13,21 @@ cd "$work" || exit 1
 export OMP_NUM_THREADS=1 LC_ALL=C
 unset HL_FAIL_WRITE HL_FAIL_ALLOC HL_DISABLE_PASSES
 
+as=() # in front of hl: another user
 checks=0
 failures=0
 
-# fail WHAT: counts a failure and shows what the program said last.
+# fail WHAT: counts a failure and shows what the program said last, on stderr: stdout may be redirected.
 fail() {
     failures=$((failures + 1))
-    {
-        echo "FAILED: $1"
-        echo "    hl ${last:-}"
-        sed 's/^/    stdout: /' "$work/.stdout" | head -20
-        sed 's/^/    stderr: /' "$work/.stderr" | head -40
-    } 2>/dev/null
+    report "$1" >&2
+}
+
+report() {
+    echo "FAILED: $1"
+    echo "    hl ${last:-}"
+    sed 's/^/    stdout: /' "$work/.stdout" 2>/dev/null | head -20
+    sed 's/^/    stderr: /' "$work/.stderr" 2>/dev/null | head -40
 }
 
 # check WHAT COMMAND...: the command must succeed.
@@ -41,7 +44,7 @@ run() {
     shift
     last=$*
     checks=$((checks + 1))
-    timeout -k 10 120 "$hl" "$@" >"$work/.stdout" 2>"$work/.stderr"
+    timeout -k 10 120 "${as[@]}" "$hl" "$@" >"$work/.stdout" 2>"$work/.stderr"
     local code=$?
     [ "$code" -eq "$want" ] && return 0
     fail "exit code $code, expected $want"

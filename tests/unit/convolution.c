@@ -1,20 +1,12 @@
 /* The convolution kernels of the CPU backends, called as a plan calls them. That they compute a
  * convolution is what tests/ops checks; here: scratch full of NaN, guard zones, weights packed once, NaN
  * through an activation, what is left to the portable kernels, and allocations that fail. */
-#include "run/backend.h"
+#include "tests/kernel_call.h"
 
 #include "base/memory.h"
 
 #include <math.h>
 #include <omp.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-enum { GUARD = 64 }; /* bytes */
 
 typedef enum kind { FORWARD, BACKWARD_DATA, BACKWARD_FILTER, KINDS } kind;
 static const char *const ops[] = {"conv2d", "conv2d_backward_data", "conv2d_backward_filter"};
@@ -40,17 +32,6 @@ typedef struct call {
     void *kept; /* the packed weights */
 } call;
 
-static float *fill(int64_t n, uint32_t seed)
-{
-    float *p = malloc((size_t)n * sizeof *p + 1);
-    assert_non_null(p);
-    for (int64_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p[i] = (float)(seed >> 8) / (1 << 24) - 0.5f;
-    }
-    return p;
-}
-
 static hl_view view(int64_t a, int64_t b, int64_t c, int64_t d)
 {
     return (hl_view){.dtype = HL_F32, .shape = {4, {a, b, c, d}}, .count = a * b * c * d};
@@ -73,34 +54,9 @@ static void describe(call *c, const layer *l, kind k, hl_activation activation)
     c->call.out[0] = k == FORWARD ? y : k == BACKWARD_DATA ? x : weights;
 }
 
-static const hl_kernel *choose(const hl_backend *backend, kind k, const hl_call *c)
-{
-    for (int i = 0; i < backend->n_kernels; i++) {
-        const hl_kernel *kernel = backend->kernels[i];
-        if (!strcmp(kernel->op, ops[k]) && (!kernel->accepts || kernel->accepts(c)))
-            return kernel;
-    }
-    fail_msg("%s has no %s", backend->name, ops[k]);
-    return NULL;
-}
-
-static void *guarded(size_t bytes)
-{
-    size_t size = (bytes + GUARD + 63) / 64 * 64;
-    void *p = aligned_alloc(64, size);
-    assert_non_null(p);
-    return memset(p, 0xff, size); /* floats: NaN */
-}
-
-static void assert_guard(const void *p, size_t bytes)
-{
-    for (size_t i = 0; i < GUARD; i++)
-        assert_int_equal(((const unsigned char *)p)[bytes + i], 0xff);
-}
-
 static void prepare(call *c, const hl_backend *backend, kind k)
 {
-    c->call.kernel = choose(backend, k, &c->call);
+    c->call.kernel = choose(backend, ops[k], &c->call);
     if (c->call.kernel->prepare)
         assert_int_equal(c->call.kernel->prepare(&c->call, &c->err), HL_OK);
     c->call.workspace = guarded(c->call.workspace_bytes);
@@ -232,10 +188,10 @@ static void test_dispatch(void **state)
     for (int k = 0; k < KINDS; k++) {
         call c;
         describe(&c, &empty, (kind)k, HL_ACT_NONE);
-        assert_string_equal(choose(&hl_backend_cpu, (kind)k, &c.call)->name, "portable");
+        assert_string_equal(choose(&hl_backend_cpu, ops[k], &c.call)->name, "portable");
 #ifdef HL_ONEDNN
         describe(&c, &layers[1], (kind)k, HL_ACT_NONE);
-        assert_string_equal(choose(&hl_backend_cpu, (kind)k, &c.call)->name, "onednn");
+        assert_string_equal(choose(&hl_backend_cpu, ops[k], &c.call)->name, "onednn");
         c.in[1].dtype = HL_BF16;
         for (int i = 0; i < hl_backend_cpu.n_kernels; i++)
             if (!strcmp(hl_backend_cpu.kernels[i]->name, "onednn") &&
@@ -255,7 +211,7 @@ static void test_allocations_fail(void **state)
             call c;
             kind k = (kind)(i % KINDS);
             describe(&c, &layers[0], k, HL_ACT_NONE);
-            const hl_kernel *kernel = c.call.kernel = choose(backends[i / KINDS], k, &c.call);
+            const hl_kernel *kernel = c.call.kernel = choose(backends[i / KINDS], ops[k], &c.call);
             if (!kernel->prepare)
                 break;
             uint64_t before = hl_alloc_count();

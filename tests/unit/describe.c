@@ -1,5 +1,5 @@
 /* What `hl data info` is told about files of several kinds, whole and damaged. */
-#include "demo_file.h"
+#include "tests/demo_file.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -176,18 +176,11 @@ static void no_memory(void **state)
     json_decref(j);
 }
 
-static int clean(void **state)
-{
-    (void)state;
-    unlink(FILE_NAME);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(libero),        cmocka_unit_test(oddities),  cmocka_unit_test(aloha),
         cmocka_unit_test(anything_else), cmocka_unit_test(no_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, clean);
+    return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }

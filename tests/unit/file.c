@@ -184,6 +184,40 @@ static void test_file_size_limit(void **state)
     assert_int_equal(temporary_count(temporary_dir, ".tmp"), 0);
 }
 
+/* Out of order, with a hole, cut and grown: what a library that lays out its own file does. */
+static void test_write_at(void **state)
+{
+    (void)state;
+    static const char expected[] = "first\0\0\0lat\0\0";
+    hl_error err = {0};
+    hl_file *f;
+    const char *path = temporary_path("at");
+    char content[sizeof expected - 1];
+    uint64_t size;
+    int fd;
+    assert_int_equal(hl_file_replace(path, &f, &err), HL_OK);
+    assert_int_equal(hl_file_write_at(f, 8, "later", 5, &err), HL_OK);
+    assert_int_equal(hl_file_write_at(f, 0, "first", 5, &err), HL_OK);
+    assert_int_equal(hl_file_write_at(f, 100, NULL, 0, &err), HL_OK);
+    assert_int_equal(hl_file_truncate(f, 11, &err), HL_OK);
+    assert_int_equal(hl_file_truncate(f, sizeof content, &err), HL_OK);
+    assert_int_equal(hl_file_write_at(f, UINT64_MAX, "x", 1, &err), HL_ERR_IO);
+    assert_int_equal(hl_file_write_at(f, INT64_MAX, "x", 1, &err), HL_ERR_IO);
+    assert_int_equal(hl_file_truncate(f, UINT64_MAX, &err), HL_ERR_IO);
+    hl_file_fail_at(1);
+    assert_int_equal(hl_file_write_at(f, 0, "F", 1, &err), HL_ERR_IO);
+    assert_says(&err, HL_ERR_IO, path, "free some space");
+    hl_file_fail_at(1);
+    assert_int_equal(hl_file_truncate(f, 0, &err), HL_ERR_IO);
+    hl_file_fail_at(0);
+    assert_int_equal(hl_file_commit(f, &err), HL_OK);
+    assert_int_equal(hl_file_open(path, &fd, &size, &err), HL_OK);
+    assert_int_equal(size, sizeof content);
+    assert_int_equal(hl_file_read(fd, path, 0, content, sizeof content, &err), HL_OK);
+    assert_memory_equal(content, expected, sizeof content);
+    close(fd);
+}
+
 static void test_append(void **state)
 {
     (void)state;
@@ -319,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_second_writer_is_refused_and_a_stale_one_taken_over),
         cmocka_unit_test(test_places_that_cannot_be_written),
         cmocka_unit_test(test_file_size_limit),
+        cmocka_unit_test(test_write_at),
         cmocka_unit_test(test_append),
         cmocka_unit_test(test_mkdirs),
         cmocka_unit_test(test_symlink_is_swapped),

@@ -1,5 +1,5 @@
 /* Samples of robomimic files: what is read is what was stored, windowed, resized, padded, normalised. */
-#include "demo_file.h"
+#include "tests/demo_file.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -311,8 +311,6 @@ static void order_and_split(void **state)
         hl_dataset_close(d);
         hl_dataset_close(again);
     }
-    unlink("test_robomimic_1.hdf5");
-    unlink("test_robomimic_2.hdf5");
 }
 
 /* Depth without a channel axis, h5py's bool as an enumeration, integers, half floats, concatenated keys. */
@@ -370,13 +368,6 @@ static void steady_state(void **state)
     hl_dataset_close(d);
 }
 
-static int clean(void **state)
-{
-    (void)state;
-    unlink(files[0]);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,5 +377,5 @@ int main(void)
         cmocka_unit_test(action_offset),    cmocka_unit_test(order_and_split),
         cmocka_unit_test(kinds_of_numbers), cmocka_unit_test(steady_state),
     };
-    return cmocka_run_group_tests(tests, NULL, clean);
+    return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }

@@ -1,5 +1,5 @@
 /* Damaged files, values that are not finite, and no memory. */
-#include "demo_file.h"
+#include "tests/demo_file.h"
 
 #include <math.h>
 #include <sys/wait.h>
@@ -192,18 +192,11 @@ static void no_memory(void **state)
     hl_dataset_close(d);
 }
 
-static int clean(void **state)
-{
-    (void)state;
-    unlink(FILE_NAME);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(truncated),  cmocka_unit_test(corrupted), cmocka_unit_test(not_finite),
         cmocka_unit_test(bad_pixels), cmocka_unit_test(no_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, clean);
+    return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }

@@ -1,5 +1,5 @@
 /* Whatever is wrong with a robomimic file, the sentence names file, path, found and expected. */
-#include "demo_file.h"
+#include "tests/demo_file.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -238,13 +238,6 @@ static void bad_options(void **state)
     REFUSE(&o, &shape, HL_ERR_DATA, "uint8", "clip");
 }
 
-static int clean(void **state)
-{
-    (void)state;
-    unlink(FILE_NAME);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,5 +245,5 @@ int main(void)
         cmocka_unit_test(wrong_type), cmocka_unit_test(no_padding),  cmocka_unit_test(layouts),
         cmocka_unit_test(masks),      cmocka_unit_test(bad_options),
     };
-    return cmocka_run_group_tests(tests, NULL, clean);
+    return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }

@@ -1,6 +1,6 @@
 /* More files and data sets than are held open at once, and a chunk cache too small for all: the same samples.
  */
-#include "demo_file.h"
+#include "tests/demo_file.h"
 
 #include <unistd.h>
 
@@ -11,7 +11,7 @@ static sample_room room;
 
 static int make_files(void **state)
 {
-    (void)state;
+    assert_int_equal(temporary_enter(state), 0);
     for (int i = 0; i < FILES; i++) {
         char name[64];
         demo_spec spec = {1 + i % 3, true, i % 2 == 1};
@@ -21,17 +21,6 @@ static int make_files(void **state)
         put_rows(demo, "obs/joints", i, spec.steps, FILE_JOINTS, 1, spec.gzip);
         H5Gclose(demo);
         H5Fclose(file);
-    }
-    return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    for (int i = 0; i < FILES; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "test_many_%d.hdf5", i);
-        unlink(name);
     }
     return 0;
 }
@@ -71,5 +60,5 @@ static void many_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(many_files)};
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, temporary_leave);
 }

@@ -1,5 +1,5 @@
 /* What the exporter writes, the reader reads; and a file that is not whole never has its name. */
-#include "demo_file.h"
+#include "tests/demo_file.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -202,7 +202,6 @@ static void beside_a_writer(void **state)
     }
     hl_loader_free(l);
     hl_dataset_close(d);
-    unlink(FILE_NAME ".moved");
 }
 
 static void refuse_new(const hl_robomimic_writer_options *o, const char *path, hl_status status,
@@ -333,7 +332,7 @@ static void failing_calls(void **state)
         /* only the last of them, the sync of the directory, comes after the rename */
         assert_true(done || before.st_ino == after.st_ino || strstr(err.message, "is written, but"));
     }
-    assert_true(n > 4);
+    assert_true(n > 10); /* more than the opening, the sync and the renaming: every write of the library */
 }
 
 static void no_memory(void **state)
@@ -357,13 +356,6 @@ static void no_memory(void **state)
     }
 }
 
-static int clean(void **state)
-{
-    (void)state;
-    unlink(FILE_NAME);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,5 +363,5 @@ int main(void)
         cmocka_unit_test(bad_options),   cmocka_unit_test(bad_values), cmocka_unit_test(disk_full),
         cmocka_unit_test(failing_calls), cmocka_unit_test(no_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, clean);
+    return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }

@@ -206,6 +206,26 @@ static void a_bad_step_changes_nothing_but_a_counter(void **state)
 }
 
 /* Inference in a frozen session gives what a plain one gives. */
+/* Of memory that is full of NaN, as a test may ask for, an input that nobody sets is nevertheless zeros. */
+static void poison_spares_the_inputs(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"visual", "depth", "audio", "tactile", "proprioceptive", "target"};
+    hl_error err = {0};
+    hl_model_options o = small_model(HL_HYBRID);
+    setenv("HL_POISON_ARENA", "1", 1);
+    hl_params *params = hl_params_new(5);
+    hl_session *s = training_session(params, &o, "cpu");
+    assert_true(isnan(*hl_session_output(s, "loss"))); /* nobody wrote it */
+    for (int k = 0; k < 6; k++)
+        for (int64_t i = 0; i < hl_shape_count(hl_session_shape(s, names[k])); i++)
+            assert_true(hl_session_input(s, names[k])[i] == 0);
+    assert_int_equal(hl_session_run(s, &err), HL_OK);
+    assert_true(isfinite(*hl_session_output(s, "loss")));
+    hl_session_free(s);
+    hl_params_free(params);
+}
+
 static void a_frozen_session_agrees(void **state)
 {
     (void)state;
@@ -295,6 +315,7 @@ int main(void)
         cmocka_unit_test(steady_state_allocates_nothing),
         cmocka_unit_test(a_bad_step_changes_nothing_but_a_counter),
         cmocka_unit_test(a_frozen_session_agrees),
+        cmocka_unit_test(poison_spares_the_inputs),
         cmocka_unit_test(the_plan_accounts_for_every_byte),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -15,6 +15,8 @@
 
 #include "data/robomimic.h"
 
+#include "tests/temporary.h"
+
 /* A file of numbers that say where they are from. */
 static inline float low_value(int demo, int step, int element)
 {
