@@ -8,7 +8,7 @@ losses() {
 
 # ---------------------------------------------------------------- Ctrl-C, and a polite kill
 
-options=("$tiny" train.steps=1500 train.valid_every=100 checkpoint.every=200)
+options=("$tiny" train.steps=600 train.valid_every=100 checkpoint.every=100)
 mkdir whole
 cd whole || exit 1
 run 0 train "${options[@]}"
@@ -25,7 +25,7 @@ interrupt() {
     kill "-$1" $! 2>/dev/null
     wait $!
     check "exit 0 after $1" test $? -eq 0
-    says 'stopped at step [0-9]+ of 1500; checkpoint run/last.h5'
+    says 'stopped at step [0-9]+ of 600; checkpoint run/last.h5'
     local step
     step=$(sed -nE 's/^hl: stopped at step ([0-9]+) .*/\1/p' .stderr "$work/.stderr" 2>/dev/null | head -1)
     check 'the checkpoint is of that step' test -e "run/step-$(printf '%06d' "${step:-0}").h5"
@@ -38,17 +38,17 @@ interrupt() {
 mkdir stopped
 cd stopped || exit 1
 interrupt INT 3
-interrupt TERM 150
-interrupt INT 400
+interrupt TERM 100
+interrupt INT 250
 run 0 train "${options[@]}" --resume auto
 says '^hl: resuming run/step-0.*h5 at step [0-9]+'
 check 'bit-identical after three stops' cmp run/last.h5 ../whole/run/last.h5
 check 'the same losses' cmp <(losses run/metrics.jsonl | grep train) <(losses ../whole/run/metrics.jsonl | grep train)
-check 'each step once' every_step_once run/metrics.jsonl 1500
+check 'each step once' every_step_once run/metrics.jsonl 600
 check 'metrics are JSON' json_lines run/metrics.jsonl
 check 'the newest two alone are kept' test "$(find run -name 'step-*.h5' | wc -l)" -eq 2
 run 0 train "${options[@]}" --resume auto
-says 'done at step 1500 of 1500'
+says 'done at step 600 of 600'
 check 'a finished run is left as it is' cmp run/last.h5 ../whole/run/last.h5
 cd ..
 
