@@ -4,7 +4,7 @@
 set -euo pipefail
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libyaml-dev libjansson-dev)
 if [ "${1:-build}" = test ]; then
-    packages+=(ccache clang libomp-dev libcmocka-dev python3 git)
+    packages+=(ccache clang clang-format libomp-dev libcmocka-dev python3 git)
 fi
 
 missing=()

@@ -19,5 +19,5 @@ for variant in "${variants[@]}"; do
     cmake --build --preset "$variant"
     leave_out='nightly'
     [ "$variant" = gcc ] || leave_out='nightly|once'
-    (cd "build-$variant" && ctest --no-tests=error --label-exclude "$leave_out" --timeout 900)
+    (cd "build-$variant" && ctest --parallel "$(nproc)" --no-tests=error --label-exclude "$leave_out" --timeout 900)
 done
