@@ -85,14 +85,19 @@ static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, in
         .flip = (hl_image_flip)cfg->data.obs.name.flip_vertical                                              \
     }
 
-static bool maps_a_sense(const hl_config *cfg, const hl_data_shape *shape)
+static bool is_mapped(const hl_config *cfg, int sense)
 {
     const int keys[HL_SENSES] = {cfg->data.obs.visual.keys.n, cfg->data.obs.depth.keys.n,
                                  cfg->data.obs.audio.keys.n, cfg->data.obs.tactile.keys.n,
                                  cfg->data.obs.proprioceptive.keys.n};
+    return keys[sense] > 0;
+}
+
+static bool maps_a_sense(const hl_config *cfg, const hl_data_shape *shape)
+{
     bool any = false;
     for (int s = 0; s < HL_SENSES; s++)
-        any = any || (keys[s] && shape->size[s]);
+        any = any || (is_mapped(cfg, s) && shape->size[s]);
     return any;
 }
 
@@ -140,6 +145,19 @@ hl_dataset *hl_setup_dataset(const hl_config *cfg, hl_error *err)
     hl_data_shape shape = hl_setup_data_shape(&model);
     return cfg->data.format == HL_FORMAT_REACH ? open_reach(cfg, shape, err)
                                                : open_robomimic(cfg, shape, err);
+}
+
+void hl_setup_tell_data(const hl_config *cfg, const hl_dataset *data)
+{
+    if (cfg->data.format != HL_FORMAT_ROBOMIMIC)
+        return;
+    for (int s = 0; s < HL_SENSES; s++)
+        if (data->shape.size[s] && !is_mapped(cfg, s))
+            fprintf(stderr, "hl: %s: data.obs.%s.keys is empty, the model gets zeros for it\n",
+                    hl_sense_name((hl_sense)s), hl_sense_name((hl_sense)s));
+    const char *slow = hl_robomimic_warning(data);
+    if (slow)
+        fprintf(stderr, "hl: %s\n", slow);
 }
 
 /* ------------------------------------------------------------------ normalisation */

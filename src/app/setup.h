@@ -12,6 +12,9 @@ hl_trainer_options hl_setup_trainer(const hl_config *cfg);
 hl_data_shape hl_setup_data_shape(const hl_model_options *o);
 /* NULL on error, which names the key or the file. */
 hl_dataset *hl_setup_dataset(const hl_config *cfg, hl_error *err);
+/* Tells on stderr, a line each, what a person should know before a long run on this data: senses of the model
+ * that have no keys, and what will be slow. */
+void hl_setup_tell_data(const hl_config *cfg, const hl_dataset *data);
 /* Threads for kernels: the configuration's number, or one per core. */
 void hl_setup_threads(const hl_config *cfg);
 

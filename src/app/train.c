@@ -173,18 +173,22 @@ static hl_status open_run(run *r, const char *from, hl_error *err)
     r->params = hl_params_new(r->cfg->seed);
     if (!r->data || !r->params)
         return r->data ? hl_fail(err, HL_ERR_MEMORY, "no memory for parameters") : err->status;
+    hl_setup_tell_data(r->cfg, r->data);
     hl_graph *declare = hl_training_graph(r->params, &r->trainer); /* names and shapes, for the checkpoint */
     const char *fault = hl_graph_error(declare);
     if (fault)
         status = hl_fail(err, HL_ERR_CONFIG, "%s", fault);
     hl_graph_free(declare);
+    if (status == HL_OK && from && access(r->cfg->run.dir, F_OK) == 0)
+        status = hl_run_dir_hold(r->cfg->run.dir, &r->hold,
+                                 err); /* who writes there also removes what we read */
     if (status == HL_OK)
         status = resume(r, from, err);
     if (status == HL_OK)
         status = open_sessions(r, err);
     if (status == HL_OK)
         status = open_loaders(r, err);
-    if (status == HL_OK)
+    if (status == HL_OK && r->hold < 0) /* a new run: no directory before all else is right */
         status = hl_run_dir_hold(r->cfg->run.dir, &r->hold, err);
     if (status == HL_OK)
         status = hl_records_open(r->cfg, r->resumed, &r->records, err);

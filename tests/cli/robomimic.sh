@@ -80,7 +80,9 @@ prints 'data:'
 cp away.hdf5 b.hdf5
 for name in away b; do "$tool" delete $name.hdf5 mask; done
 run 0 train "${options[@]}" run.dir=many 'data.files=[a*.hdf5, b.hdf5]' 'model.senses=[visual, proprioceptive]'
-run 0 train "${options[@]}" run.dir=blind 'data.files=[b.hdf5]' 'data.obs.visual.keys=[]'
+run 0 train "${options[@]}" run.dir=dark 'data.files=[b.hdf5]' 'data.obs.visual.keys=[]'
+says '^hl: visual: data.obs.visual.keys is empty, the model gets zeros for it'
+check 'it is told of no other sense' test "$(grep -c 'is empty, the model gets zeros' .stderr)" -eq 1
 "$tool" delete b.hdf5 data/demo_3/obs/tactile
 run 0 train "${options[@]}" run.dir=zero 'data.files=[b.hdf5]' data.obs.tactile.missing=zero
 finish
