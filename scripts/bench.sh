@@ -9,8 +9,8 @@ name=$1
 shift
 cmake -S . -B build -G Ninja >/dev/null
 cmake --build build --target hl
-inference=$(build/hl bench configs/hl-325m.yaml "$@" --batch 1,16 --seconds 20 --json)
-training=$(build/hl bench configs/hl-325m.yaml "$@" --train --batch 32 --seconds 30 --json)
+inference=$(build/hl bench configs/hl-325m.yaml "$@" --batch 1,16 --seconds 10 --json)
+training=$(build/hl bench configs/hl-325m.yaml "$@" --train --batch 32 --seconds 15 --json)
 small=$(build/hl bench configs/reach-small.yaml "$@" --train --seconds 10 --json)
 mkdir -p bench/results
 cat >"bench/results/$name.json" <<JSON

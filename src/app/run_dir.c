@@ -1,12 +1,15 @@
 #include "app/run_dir.h"
 
+#include "app/command.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -85,4 +88,19 @@ void hl_run_dir_release(int hold)
 {
     if (hold >= 0)
         close(hold);
+}
+
+hl_status hl_run_dir_link_last(const char *dir, int64_t step, hl_error *err)
+{
+    char name[48];
+    snprintf(name, sizeof name, "step-%06lld.h5", (long long)step);
+    char *path = hl_file_join(dir, name), *link = hl_file_join(dir, "last.h5");
+    hl_status status = HL_OK;
+    if (!path || !link)
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory for the names in %s", dir);
+    else if (access(path, F_OK) == 0 && !hl_same_file(path, link))
+        status = hl_file_symlink(name, link, err);
+    hl_free(path);
+    hl_free(link);
+    return status;
 }

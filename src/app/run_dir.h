@@ -13,4 +13,8 @@ hl_status hl_run_dir_check(const char *dir, const char *from, hl_error *err);
 hl_status hl_run_dir_hold(const char *dir, int *hold, hl_error *err);
 void hl_run_dir_release(int hold); /* accepts -1 */
 
+/* Lets dir/last.h5 lead to the checkpoint of `step`, if that is there: whoever wrote it may have been killed
+ * before the link, and a run with no step left would not come to write another. HL_ERR_IO, HL_ERR_MEMORY. */
+hl_status hl_run_dir_link_last(const char *dir, int64_t step, hl_error *err);
+
 #endif

@@ -192,6 +192,8 @@ static hl_status open_run(run *r, const char *from, hl_error *err)
         status = hl_run_dir_hold(r->cfg->run.dir, &r->hold, err);
     if (status == HL_OK)
         status = hl_records_open(r->cfg, r->resumed, &r->records, err);
+    if (status == HL_OK && from && !strcmp(from, "auto"))
+        status = hl_run_dir_link_last(r->cfg->run.dir, r->resumed, err);
     return status;
 }
 

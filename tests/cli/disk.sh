@@ -69,10 +69,16 @@ run 0 data export "$tiny" --output new.hdf5
 "$tool" observations new.hdf5 obs.h5 0
 "$hl" infer whole/run/last.h5 --input obs.h5 --output new.act 2>/dev/null
 "$hl" export whole/run/last.h5 --to new.h5 2>/dev/null
+content() { # of demonstrations without the times that HDF5 writes into them
+    case $new in
+    *.hdf5) "$hl" data info "$1" | tail -n +3 && "$tool" print "$1" data/demo_9/obs/audio ;;
+    *) cat "$1" ;;
+    esac
+}
 old_or_new() {
     if ! cmp -s out.h5 old; then
         says 'is written, but might not survive a loss of power|is complete'
-        check 'the new one is whole' cmp out.h5 "$new"
+        check 'the new one is whole' cmp <(content out.h5) <(content "$new")
     fi
     echo old >out.h5
     check 'no temporary is left' test -z "$(find . -maxdepth 1 -name '*.tmp')"

@@ -50,6 +50,9 @@ check 'the newest two alone are kept' test "$(find run -name 'step-*.h5' | wc -l
 run 0 train "${options[@]}" --resume auto
 says 'done at step 600 of 600'
 check 'a finished run is left as it is' cmp run/last.h5 ../whole/run/last.h5
+ln -sf step-000500.h5 run/last.h5 # as if killed between the last checkpoint and its link
+run 0 train "${options[@]}" --resume auto
+check 'last.h5 is led to the last step' cmp run/last.h5 ../whole/run/last.h5
 cd ..
 
 # ---------------------------------------------------------------- every way to train, from a step in its middle
