@@ -205,8 +205,9 @@ static int measure(const hl_backend *backend, work *w, int64_t batch)
 
 static int linear(const hl_backend *backend, int64_t batch, int64_t n_out, int64_t n_in)
 {
-    static const hl_matmul_params forward = {false, true, HL_ACT_NONE}, dx = {false, false, HL_ACT_NONE},
-                                  dw = {true, false, HL_ACT_NONE};
+    static const hl_matmul_params forward = {false, true, HL_ACT_NONE, HL_F32, HL_MATH_EXACT},
+                                  dx = {false, false, HL_ACT_NONE, HL_F32, HL_MATH_EXACT},
+                                  dw = {true, false, HL_ACT_NONE, HL_F32, HL_MATH_EXACT};
     char title[3][64];
     double flops = 2.0 * (double)(batch * n_out * n_in);
     hl_view x = view(2, batch, n_in, 0, 0), y = view(2, batch, n_out, 0, 0), w = view(2, n_out, n_in, 0, 0);
@@ -228,7 +229,8 @@ static int convolution(const hl_backend *backend, int64_t batch, int64_t in, int
 {
     int padding = (int)kernel / 2;
     int64_t side = (size + 2 * padding - kernel) / stride + 1;
-    hl_conv_params of_x = {stride, padding, size, size, HL_ACT_NONE}, relu = of_x, of_w = of_x;
+    hl_conv_params of_x = {.stride = stride, .padding = padding, .height = size, .width = size}, relu = of_x,
+                   of_w = of_x;
     relu.activation = HL_ACT_RELU;
     of_w.height = of_w.width = kernel;
     hl_view x = view(4, batch, in, size, size), y = view(4, batch, out, side, side);

@@ -25,7 +25,7 @@ hl_tensor hl_dense(hl_graph *g, hl_params *params, const char *scope, hl_tensor 
 {
     hl_shape s = hl_shape_of(g, x);
     int64_t in = s.rank ? s.dim[s.rank - 1] : 0;
-    hl_init_rule init = {HL_FAN_IN, in};
+    hl_init_rule init = {HL_FAN_IN, in, 0};
     hl_tensor w = hl_param(g, params, hl_scope_join(scope, "weight").text, 2, (int64_t[]){out, in}, init);
     return hl_linear(g, x, w, vector(g, params, scope, "bias", out, init));
 }
@@ -34,8 +34,8 @@ hl_tensor hl_norm(hl_graph *g, hl_params *params, const char *scope, hl_tensor x
 {
     hl_shape s = hl_shape_of(g, x);
     int64_t n = s.rank ? s.dim[s.rank - 1] : 0;
-    hl_tensor gain = vector(g, params, scope, "weight", n, (hl_init_rule){HL_ONES, 0});
-    return hl_layer_norm(g, x, gain, vector(g, params, scope, "bias", n, (hl_init_rule){HL_ZEROS, 0}));
+    hl_tensor gain = vector(g, params, scope, "weight", n, (hl_init_rule){HL_ONES, 0, 0});
+    return hl_layer_norm(g, x, gain, vector(g, params, scope, "bias", n, (hl_init_rule){HL_ZEROS, 0, 0}));
 }
 
 hl_tensor hl_conv(hl_graph *g, hl_params *params, const char *scope, hl_tensor x, int64_t out, int kernel,
@@ -43,7 +43,7 @@ hl_tensor hl_conv(hl_graph *g, hl_params *params, const char *scope, hl_tensor x
 {
     hl_shape s = hl_shape_of(g, x);
     int64_t in = s.rank == 4 ? s.dim[1] : 0;
-    hl_init_rule init = {HL_FAN_IN, in * kernel * kernel};
+    hl_init_rule init = {HL_FAN_IN, in * kernel * kernel, 0};
     hl_tensor w = hl_param(g, params, hl_scope_join(scope, "weight").text, 4,
                            (int64_t[]){out, in, kernel, kernel}, init);
     return hl_conv2d(g, x, w, vector(g, params, scope, "bias", out, init), stride, padding);
@@ -62,11 +62,11 @@ hl_tensor hl_multihead(hl_graph *g, hl_params *params, const char *scope, hl_ten
     hl_shape s = hl_shape_of(g, query);
     int64_t width = s.rank == 3 ? s.dim[2] : 0;
     hl_tensor w = hl_param(g, params, hl_scope_join(scope, "in_proj_weight").text, 2,
-                           (int64_t[]){3 * width, width}, (hl_init_rule){HL_XAVIER, 0});
-    hl_tensor b = vector(g, params, scope, "in_proj_bias", 3 * width, (hl_init_rule){HL_ZEROS, 0});
+                           (int64_t[]){3 * width, width}, (hl_init_rule){HL_XAVIER, 0, 0});
+    hl_tensor b = vector(g, params, scope, "in_proj_bias", 3 * width, (hl_init_rule){HL_ZEROS, 0, 0});
     hl_tensor wo = hl_param(g, params, hl_scope_join(scope, "out_proj.weight").text, 2,
-                            (int64_t[]){width, width}, (hl_init_rule){HL_FAN_IN, width});
-    hl_tensor bo = vector(g, params, scope, "out_proj.bias", width, (hl_init_rule){HL_ZEROS, 0});
+                            (int64_t[]){width, width}, (hl_init_rule){HL_FAN_IN, width, 0});
+    hl_tensor bo = vector(g, params, scope, "out_proj.bias", width, (hl_init_rule){HL_ZEROS, 0, 0});
     hl_tensor q = projection(g, query, w, b, 0, width), k = projection(g, memory, w, b, 1, width);
     hl_tensor v = projection(g, memory, w, b, 2, width);
     return hl_linear(g, hl_attention(g, q, k, v, heads, dropout), wo, bo);
@@ -83,7 +83,7 @@ static hl_tensor lstm_param(hl_graph *g, hl_params *params, const char *scope, c
     char name[64];
     snprintf(name, sizeof name, "%s_l%d%s", kind, layer, reverse ? "_reverse" : "");
     return hl_param(g, params, hl_scope_join(scope, name).text, rank, (int64_t[]){rows, columns},
-                    (hl_init_rule){HL_FAN_IN, rows / 4});
+                    (hl_init_rule){HL_FAN_IN, rows / 4, 0});
 }
 
 static lstm_params lstm_declare(hl_graph *g, hl_params *params, const char *scope, int layer, int64_t in,

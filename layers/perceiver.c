@@ -22,7 +22,7 @@ hl_tensor hl_perceiver(hl_graph *g, hl_params *params, const char *scope, const 
         return (hl_tensor){0};
     }
     hl_tensor latents = hl_param(g, params, hl_scope_join(scope, "latent_codes").text, 3,
-                                 (int64_t[]){1, L, d}, (hl_init_rule){HL_NORMAL, 0});
+                                 (int64_t[]){1, L, d}, (hl_init_rule){HL_NORMAL, 0, 0});
     hl_tensor tokens = hl_reshape(g, context, 3, (int64_t[]){B, o->tokens, C / o->tokens});
     tokens = hl_dense(g, params, hl_scope_join(scope, "input_proj").text, tokens, d);
     hl_tensor a = hl_multihead(g, params, hl_scope_join(scope, "cross_attention").text, latents, tokens,

@@ -85,21 +85,27 @@ typedef enum hl_init {
     HL_FAN_IN, /* uniform in +-1/sqrt(fan_in): PyTorch's Linear, Conv2d, LSTM and their biases */
     HL_XAVIER, /* uniform in +-sqrt(6/(rows+columns)): MultiheadAttention's in_proj */
     HL_NORMAL, /* standard normal */
+    HL_FILLED,
 } hl_init;
 
 /* fan_in: for HL_FAN_IN; 0 takes the product of all dims but the first. */
 typedef struct hl_init_rule {
     hl_init kind;
     int64_t fan_in;
+    float value; /* for HL_FILLED */
 } hl_init_rule;
 
-/* One entry of the store.  data is NULL until a session, hl_params_fill or a checkpoint needs it. */
+/* One entry of the store, in the host's memory.  data is NULL until a session, hl_params_materialize or a
+ * checkpoint needs it, and as of the last hl_params_pull if a session trains on a device of its own memory.
+ */
 typedef struct hl_param_info {
     const char *name;
     hl_role role;
     hl_shape shape;
     int64_t count; /* elements */
-    float *data;
+    hl_dtype dtype;
+    float *data; /* NULL if the dtype is not f32 */
+    void *bytes; /* the same memory, whatever the dtype */
 } hl_param_info;
 
 HL_API hl_params *hl_params_new(uint64_t seed);
@@ -110,6 +116,10 @@ HL_API hl_param_info hl_params_at(const hl_params *params, int index);
 HL_API int hl_params_find(const hl_params *params, const char *name);
 /* Allocates and initialises every entry that has no data yet. */
 HL_API hl_status hl_params_materialize(hl_params *params, hl_error *err);
+/* Brings the values that sessions on a device have changed back into the host's memory. */
+HL_API hl_status hl_params_pull(hl_params *params, hl_error *err);
+/* Tells that the caller wrote data of an entry: sessions on a device, and 16-bit copies, take it over. */
+HL_API void hl_params_touch(hl_params *params, int index);
 
 /* ------------------------------------------------------------------ graph */
 
@@ -136,8 +146,9 @@ HL_API void hl_output(hl_graph *g, const char *name, hl_tensor t);
 /* A parameter: declared in the store if its name is new there, else its shape must agree. */
 HL_API hl_tensor hl_param(hl_graph *g, hl_params *params, const char *name, int rank, const int64_t *dim,
                           hl_init_rule init);
-/* State of the optimizer, zero at first; see hl_param. */
-HL_API hl_tensor hl_state(hl_graph *g, hl_params *params, const char *name, int rank, const int64_t *dim);
+/* State of the optimizer, all `value` at first; see hl_param. */
+HL_API hl_tensor hl_state(hl_graph *g, hl_params *params, const char *name, hl_dtype dtype, float value,
+                          int rank, const int64_t *dim);
 /* All parameters (role HL_PARAMETER) of the graph in order of declaration; returns their number,
  * writes at most max.  names may be NULL. */
 HL_API int hl_graph_params(const hl_graph *g, hl_tensor *tensors, const char **names, int max);
@@ -225,6 +236,9 @@ typedef struct hl_adamw_options {
     float weight_decay;    /* decoupled; [0] */
     float clip;            /* global gradient norm, summed in double; [0: no clipping] */
     bool no_decay_vectors; /* norms and biases (rank < 2) are not decayed */
+    hl_dtype state;        /* of the moments: HL_F32 or HL_BF16 (rounded stochastically) */
+    float loss_scale;      /* where it starts; [0: none, the loss is not scaled] */
+    int scale_interval;    /* good steps in a row after which it doubles [2000] */
 } hl_adamw_options;
 
 /* Appends the update of every parameter of g by the gradient of loss.  Adds the scalars "lr"
@@ -233,18 +247,26 @@ typedef struct hl_adamw_options {
 HL_API void hl_adamw(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options options);
 /* Its parts, for other optimizers. sqrt of the sum of squares of all elements, summed in double: a scalar. */
 HL_API hl_tensor hl_global_norm(hl_graph *g, int n, const hl_tensor *x);
-/* Decides whether a step counts: norm and loss finite -> updates count += 1, scale = min(1,
- * clip/(norm+1e-6)) (1 if clip is 0); else skipped += 1 and scale = -1. count and skipped are state. */
+/* Decides whether a step counts: norm and loss finite -> updates count += 1, factor = min(1,
+ * clip/(norm+1e-6)) / loss_scale (1 / loss_scale if clip is 0); else skipped += 1 and factor = -1. count and
+ * skipped are state. norm is that of the unscaled gradients. loss_scale {0}: 1. */
 typedef struct hl_gate {
-    hl_tensor count, skipped, scale;
+    hl_tensor count, skipped, factor;
 } hl_gate;
 HL_API hl_gate hl_update_gate(hl_graph *g, hl_tensor count, hl_tensor skipped, hl_tensor norm, hl_tensor loss,
-                              float clip);
-/* One parameter's update; m and v are its moments. Does nothing where gate.scale is below 0. */
+                              hl_tensor loss_scale, float clip);
+/* The dynamic loss scale (Micikevicius et al. 2018): halved when gate skipped the step, doubled after
+ * `interval` good steps in a row; 1..2^24. loss_scale and good are state. */
+HL_API void hl_update_loss_scale(hl_graph *g, hl_tensor loss_scale, hl_tensor good, hl_gate gate,
+                                 int interval);
+/* One parameter's update; m and v are its moments. Does nothing where gate.factor is below 0. */
 HL_API void hl_adamw_update(hl_graph *g, hl_tensor p, hl_tensor m, hl_tensor v, hl_tensor gradient,
                             hl_gate gate, hl_tensor lr, float weight_decay, hl_adamw_options options);
+/* loss times the loss scale that options ask for (loss itself if they ask for none): what gradients are to be
+ * taken of for hl_adamw_apply. */
+HL_API hl_tensor hl_adamw_loss(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options options);
 /* hl_adamw from gradients made elsewhere (accumulated over micro-batches, say): gradients[i] is
- * that of the i-th of hl_graph_params. */
+ * that of the i-th of hl_graph_params, of hl_adamw_loss; loss is the unscaled one. */
 HL_API void hl_adamw_apply(hl_graph *g, hl_params *params, hl_tensor loss, int n, const hl_tensor *gradients,
                            hl_adamw_options options);
 
@@ -255,6 +277,7 @@ typedef struct hl_session hl_session;
 
 typedef enum hl_memory_kind {
     HL_MEM_PARAMETERS,
+    HL_MEM_COPIES, /* of parameters in 16 bits */
     HL_MEM_GRADIENTS,
     HL_MEM_OPTIMIZER,
     HL_MEM_ACTIVATIONS,
@@ -272,15 +295,45 @@ typedef struct hl_memory {
     size_t by_kind[HL_MEM_KINDS];
     size_t arena;       /* size of the arena */
     size_t lower_bound; /* no placement can need a smaller arena */
-    size_t total;       /* arena + parameters + optimizer + packed */
+    size_t total;       /* arena + parameters + copies + optimizer + packed */
     int peak_step;      /* index of the fullest kernel call, and its op */
     const char *peak_op;
 } hl_memory;
 
-/* device: "cpu" (fastest kernels built in), "cpu:portable" (plain C kernels only). */
+/* ------------------------------------------------------------------ devices */
+
+/* What hl_devices tells of one. */
+typedef struct hl_device_info {
+    char device[16];     /* what hl_session_options.device takes: "cpu", "cuda:0" */
+    char name[128];      /* "NVIDIA H200" */
+    size_t memory, free; /* bytes */
+    int major, minor;    /* compute capability; 0.0 for a CPU */
+    int processors;      /* cores, streaming multiprocessors */
+    char driver[32], runtime[32];
+} hl_device_info;
+
+/* All devices that can be used, the CPU first: returns their number and writes at most max. why: where
+ * another kind of device is absent, the reason (a static string or NULL). */
+HL_API int hl_devices(hl_device_info *info, int max, hl_error *why);
+
+/* How products are computed and what is stored in 16 bits. Norms, softmax, losses, sums and updates are f32
+ * always, and the parameters themselves: products read a 16-bit copy that the optimizer writes. */
+typedef enum hl_precision {
+    HL_PRECISION_FP32,
+    HL_PRECISION_TF32, /* fp32, products with 10 bits of mantissa: CUDA only */
+    HL_PRECISION_BF16,
+    HL_PRECISION_FP16, /* trains with a loss scale (hl_adamw_options) */
+    HL_PRECISIONS
+} hl_precision;
+
+HL_API const char *hl_precision_name(hl_precision precision);
+
+/* device: "cpu" (fastest kernels built in), "cpu:portable" (plain C kernels only), "cuda" or "cuda:N" (an
+ * NVIDIA GPU), "auto" (the first GPU, or the CPU where there is none). NULL: "cpu". */
 typedef struct hl_session_options {
     const char *device;
     bool frozen; /* parameters will not change: pack them once, and let the store's copy go */
+    hl_precision precision;
 } hl_session_options;
 
 /* Compiles without allocating parameters or the arena. */
@@ -305,6 +358,13 @@ HL_API hl_status hl_session_set(hl_session *s, const char *scalar, float value);
 HL_API void hl_session_set_step(hl_session *s, uint64_t step);
 HL_API uint64_t hl_session_step(const hl_session *s);
 HL_API hl_status hl_session_run(hl_session *s, hl_error *err);
+/* Its halves. Between them the caller may write the next inputs; outputs are those of the step waited for. At
+ * most two steps may be started and not waited for. */
+HL_API hl_status hl_session_start(hl_session *s, hl_error *err);
+HL_API hl_status hl_session_wait(hl_session *s, hl_error *err);
+/* Runs a session that updates nothing until its kernels are chosen and its steps recorded, so that the next
+ * run is as fast as any; the step number stays. *seconds (may be NULL): how long that took. */
+HL_API hl_status hl_session_warm_up(hl_session *s, double *seconds, hl_error *err);
 HL_API hl_memory hl_session_memory(const hl_session *s);
 /* Seconds spent per kernel call since profiling was switched on, as text, dearest first. */
 HL_API void hl_session_profile(hl_session *s, bool on);

@@ -20,9 +20,9 @@ static inline void add(hl_params *params, const char *name, hl_role role, int ra
 {
     int index;
     hl_error err = {0};
-    assert_int_equal(hl_params_declare(params, name, role, hl_shape_make(rank, dim),
-                                       (hl_init_rule){role == HL_PARAMETER ? HL_NORMAL : HL_ZEROS, 0}, &index,
-                                       &err),
+    assert_int_equal(hl_params_declare(params, name, role, HL_F32, hl_shape_make(rank, dim),
+                                       (hl_init_rule){role == HL_PARAMETER ? HL_NORMAL : HL_ZEROS, 0, 0},
+                                       &index, &err),
                      HL_OK);
 }
 
@@ -73,7 +73,7 @@ static inline hl_checkpoint_meta small_meta(uint64_t step)
         .step = step, .config = "train:\n  steps: 5\n", .n_arrays = 1, .arrays = one_array};
 }
 
-static inline void write_small(const char *path, const hl_params *params)
+static inline void write_small(const char *path, hl_params *params)
 {
     hl_error err = {0};
     hl_checkpoint_meta meta = small_meta(1);

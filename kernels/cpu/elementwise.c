@@ -61,13 +61,11 @@ static void run_binary(const hl_call *c, binary_loop *loop)
     }                                                                                                        \
     const hl_kernel hl_cpu_##id = {.op = #id, .name = "portable", .run = id##_run};
 
-BINARY_KERNEL(add, u + w)
-BINARY_KERNEL(sub, u - w)
-BINARY_KERNEL(mul, u *w)
-BINARY_KERNEL(div, u / w)
-/* dy, then the tensor the derivative is read from */
-BINARY_KERNEL(relu_backward, w > 0.0f ? u : 0.0f)
-BINARY_KERNEL(gelu_backward, u *hl_gelu_slope(w))
+#define HL_BINARY(id, expression) BINARY_KERNEL(id, expression)
+#define HL_UNARY(id, expression)
+#include "kernels/elementwise.def"
+#undef HL_BINARY
+#undef HL_UNARY
 
 /* ------------------------------------------------------------------ unary */
 
@@ -94,29 +92,21 @@ static void run_unary(const hl_call *c, unary_loop *loop)
     }                                                                                                        \
     const hl_kernel hl_cpu_##id = {.op = #id, .name = "portable", .run = id##_run};
 
-static void exp_loop(float *y, const float *x, const void *params, int64_t n)
-{
-    (void)params;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        y[i] = hl_expf(x[i]);
-}
-
-static void relu_loop(float *y, const float *x, const void *params, int64_t n)
-{
-    (void)params;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        y[i] = hl_reluf(x[i]);
-}
-
-static void gelu_loop(float *y, const float *x, const void *params, int64_t n)
-{
-    (void)params;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        y[i] = hl_geluf(x[i]);
-}
+#define HL_BINARY(id, expression)
+#define HL_UNARY(id, expression)                                                                             \
+    static void id##_loop(float *y, const float *v, const void *params, int64_t n)                           \
+    {                                                                                                        \
+        (void)params;                                                                                        \
+        HL_PRAGMA(omp simd)                                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            float x = v[i];                                                                                  \
+            y[i] = expression;                                                                               \
+        }                                                                                                    \
+    }                                                                                                        \
+    UNARY_KERNEL(id, id##_loop)
+#include "kernels/elementwise.def"
+#undef HL_BINARY
+#undef HL_UNARY
 
 static void affine_loop(float *y, const float *x, const void *params, int64_t n)
 {
@@ -134,8 +124,5 @@ static void fill_loop(float *y, const float *x, const void *params, int64_t n)
         y[i] = value;
 }
 
-UNARY_KERNEL(exp, exp_loop)
-UNARY_KERNEL(relu, relu_loop)
-UNARY_KERNEL(gelu, gelu_loop)
 UNARY_KERNEL(affine, affine_loop)
 UNARY_KERNEL(fill, fill_loop)

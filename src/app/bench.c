@@ -120,8 +120,8 @@ static hl_status bench_one(bench *b, bool training, int64_t batch, hl_error *err
     if (params)
         g = training ? hl_training_graph(params, &o)
                      : hl_policy_graph(params, &o.model, batch, b->cfg->model.head.smoothing > 0);
-    hl_session *s = g ? hl_session_open(g, params, &(hl_session_options){b->cfg->device, !training}, err)
-                      : NULL;
+    const hl_session_options options = {.device = o.device, .frozen = !training, .precision = o.precision};
+    hl_session *s = g ? hl_session_open(g, params, &options, err) : NULL;
     hl_graph_free(g);
     hl_status status = s ? HL_OK : g ? err->status : hl_fail(err, HL_ERR_MEMORY, "no memory for a graph");
     if (s) {

@@ -20,6 +20,7 @@ typedef struct hl_strings {
 /* Members of the types of app/config.def. An ENUM is the index of its name: where a room has an enum for
  * it (hl_compressor, hl_schedule_kind, hl_data_cache, hl_image_layout, hl_image_resize, hl_image_flip,
  * hl_normalize_mode), the values are the same. Those without one: */
+enum { HL_STATE_FP32, HL_STATE_BF16 };
 enum { HL_HIERARCHY_LINEAR, HL_HIERARCHY_ASPECTS };
 enum { HL_FORMAT_REACH, HL_FORMAT_ROBOMIMIC };
 enum { HL_MISSING_ERROR, HL_MISSING_ZERO };

@@ -61,6 +61,9 @@ hl_adamw_options hl_config_adamw(const hl_config *c)
         .weight_decay = (float)c->optim.weight_decay,
         .clip = (float)c->optim.clip,
         .no_decay_vectors = !c->optim.decay_vectors,
+        .state = c->optim.state == HL_STATE_BF16 ? HL_BF16 : HL_F32,
+        .loss_scale = c->precision == HL_PRECISION_FP16 ? (float)c->optim.loss_scale : 0,
+        .scale_interval = (int)c->optim.loss_scale_interval,
     };
 }
 

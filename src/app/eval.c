@@ -118,7 +118,11 @@ static hl_status closed_loop(const hl_trained *t, success *out, hl_error *err)
     if (status != HL_OK)
         return status;
     hl_policy_options o = {
-        .rows = rows, .smoothing = (float)t->config.model.head.smoothing, .device = t->config.device};
+        .rows = rows,
+        .smoothing = (float)t->config.model.head.smoothing,
+        .device = t->config.device,
+        .precision = (hl_precision)t->config.precision,
+    };
     hl_policy *policy = hl_policy_new(t->params, &t->model, &t->normalization, o, err);
     seat *seats = hl_alloc((size_t)rows, sizeof *seats);
     float *action = hl_alloc((size_t)(rows * t->model.action), sizeof *action);
@@ -158,7 +162,8 @@ static hl_status held_out(const hl_trained *t, result *out, hl_error *err)
     hl_loader_options loading = {.split = HL_VALID, .batch = o.batch, .order = HL_SEQUENTIAL};
     hl_loader *loader = data ? hl_loader_new(data, &loading, err) : NULL;
     hl_graph *g = loader ? hl_validation_graph(t->params, &o) : NULL;
-    hl_session *s = g ? hl_session_new(g, t->params, t->config.device, err) : NULL;
+    const hl_session_options options = {.device = o.device, .precision = o.precision};
+    hl_session *s = g ? hl_session_open(g, t->params, &options, err) : NULL;
     int64_t n = t->config.train.valid_batches;
     hl_measure *measure = s ? hl_measure_new(hl_model_context(&o.model), o.model.compressed) : NULL;
     hl_status status = s ? HL_OK : err->status;

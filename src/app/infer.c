@@ -255,6 +255,7 @@ static hl_status infer(hl_trained *t, const char *input, const char *output, hl_
     hl_policy_options o = {.rows = 1,
                            .smoothing = (float)t->config.model.head.smoothing,
                            .device = t->config.device,
+                           .precision = (hl_precision)t->config.precision,
                            .frozen = true};
     hl_policy *policy = NULL;
     hl_file *to = NULL;

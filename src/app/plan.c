@@ -40,7 +40,9 @@ static hl_status plan_training(const hl_config *cfg, planned *p, bool calls, hl_
     o.batch = p->batch;
     hl_params *params = hl_params_new(cfg->seed);
     hl_graph *g = params ? hl_training_graph(params, &o) : NULL;
-    hl_status status = take(p, g, &(hl_session_options){.device = cfg->device}, calls, err);
+    hl_status status = take(
+        p, g, &(hl_session_options){.device = cfg->device, .precision = (hl_precision)cfg->precision}, calls,
+        err);
     hl_graph_free(g);
     hl_params_free(params);
     return status;
@@ -51,7 +53,11 @@ static hl_status plan_inference(const hl_config *cfg, planned *p, bool calls, hl
     hl_model_options model = hl_config_model(cfg);
     hl_params *params = hl_params_new(cfg->seed);
     hl_graph *g = params ? hl_policy_graph(params, &model, p->batch, cfg->model.head.smoothing > 0) : NULL;
-    hl_status status = take(p, g, &(hl_session_options){.device = cfg->device, .frozen = true}, calls, err);
+    hl_status status = take(p, g,
+                            &(hl_session_options){.device = cfg->device,
+                                                  .frozen = true,
+                                                  .precision = (hl_precision)cfg->precision},
+                            calls, err);
     hl_graph_free(g);
     hl_params_free(params);
     return status;

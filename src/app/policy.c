@@ -33,8 +33,9 @@ hl_graph *hl_policy_graph(hl_params *params, const hl_model_options *model, int6
 static hl_session *open_session(hl_policy *p, hl_params *params, hl_error *err)
 {
     hl_graph *g = hl_policy_graph(params, &p->model, p->options.rows, p->options.smoothing > 0);
-    hl_session *s = hl_session_open(g, params, &(hl_session_options){p->options.device, p->options.frozen},
-                                    err);
+    const hl_session_options options = {
+        .device = p->options.device, .frozen = p->options.frozen, .precision = p->options.precision};
+    hl_session *s = hl_session_open(g, params, &options, err);
     hl_graph_free(g);
     return s;
 }

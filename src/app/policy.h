@@ -12,6 +12,7 @@ typedef struct hl_policy_options {
     int64_t rows;
     float smoothing; /* weight of the previous action, 0..1 */
     const char *device;
+    hl_precision precision;
     bool frozen; /* see hl_session_options: the store's copy of the weights goes */
 } hl_policy_options;
 

@@ -159,6 +159,7 @@ static json_t *as_json(const hl_metrics *m)
         {"lr", m->lr, train},
         {"grad_norm", l->grad_norm, train},
         {"skipped", l->skipped, train},
+        {"loss_scale", l->loss_scale, train && isfinite(l->loss_scale)},
         {"samples_per_s", m->samples_per_s, train},
         {"rss_bytes", hl_resident_bytes(), true},
         {"seconds", m->seconds, true},

@@ -20,6 +20,7 @@ hl_trainer_options hl_setup_trainer(const hl_config *cfg)
         .presence = demonstrations, /* the simulated world has every sense and every joint */
         .mask = demonstrations,
         .device = cfg->device,
+        .precision = (hl_precision)cfg->precision,
     };
 }
 

@@ -137,15 +137,16 @@ static hl_status resume(run *r, const char *from, hl_error *err)
 
 static hl_status open_sessions(run *r, hl_error *err)
 {
+    const hl_session_options options = {.device = r->trainer.device, .precision = r->trainer.precision};
     hl_graph *g = hl_training_graph(r->params, &r->trainer);
-    r->train = hl_session_new(g, r->params, r->trainer.device, err);
+    r->train = hl_session_open(g, r->params, &options, err);
     hl_graph_free(g);
     if (!r->train)
         return err->status;
     if (!r->cfg->train.valid_every || !r->data->count[HL_VALID])
         return HL_OK;
     g = hl_validation_graph(r->params, &r->trainer);
-    r->valid = hl_session_new(g, r->params, r->trainer.device, err);
+    r->valid = hl_session_open(g, r->params, &options, err);
     hl_graph_free(g);
     return r->valid ? HL_OK : err->status;
 }
@@ -269,6 +270,7 @@ static void add_step(interval *i, hl_losses l)
     i->sum.information_retained += l.information_retained;
     i->sum.grad_norm += l.grad_norm;
     i->sum.skipped = l.skipped;
+    i->sum.loss_scale = l.loss_scale;
     i->steps++;
 }
 
@@ -281,7 +283,8 @@ static hl_losses mean_of(const interval *i)
                        i->sum.kl / n,
                        i->sum.information_retained / n,
                        i->sum.grad_norm / n,
-                       i->sum.skipped};
+                       i->sum.skipped,
+                       i->sum.loss_scale};
 }
 
 static void show(hl_progress *progress, const run *r, hl_losses l)

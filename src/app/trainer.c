@@ -89,7 +89,7 @@ hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o)
             break;
         }
         hl_graph_params(g, p, NULL, n);
-        hl_gradient(g, l.total, n, p, p + n);
+        hl_gradient(g, hl_adamw_loss(g, params, l.total, o->adamw), n, p, p + n);
         for (int i = 0; i < n; i++)
             add_mean(g, &p[2 * n + i], p[n + i], o->accumulate);
         add_losses(g, &sum, l, o->accumulate);
@@ -148,10 +148,14 @@ static double output(const hl_session *s, const char *what)
 
 hl_losses hl_read_losses(const hl_session *s)
 {
-    return (hl_losses){
-        output(s, "total"),  output(s, "action_loss"),          output(s, "reconstruction_loss"),
-        output(s, "kl"),     output(s, "information_retained"), output(s, "grad_norm"),
-        output(s, "skipped")};
+    return (hl_losses){output(s, "total"),
+                       output(s, "action_loss"),
+                       output(s, "reconstruction_loss"),
+                       output(s, "kl"),
+                       output(s, "information_retained"),
+                       output(s, "grad_norm"),
+                       output(s, "skipped"),
+                       output(s, "loss_scale")};
 }
 
 hl_status hl_mean_losses(hl_session *s, const hl_trainer_options *o, hl_loader *loader, int64_t n,

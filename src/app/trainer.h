@@ -15,12 +15,13 @@ typedef struct hl_trainer_options {
     bool presence;      /* senses may be missing from samples */
     bool mask;          /* dimensions of the action may not count */
     const char *device;
+    hl_precision precision;
 } hl_trainer_options;
 
 /* Means over the micro-batches of a step. kl is NAN without a bottleneck; norm and skipped are of
- * training only. */
+ * training only, loss_scale of fp16 only, else NAN. */
 typedef struct hl_losses {
-    double total, action, reconstruction, kl, information_retained, grad_norm, skipped;
+    double total, action, reconstruction, kl, information_retained, grad_norm, skipped, loss_scale;
 } hl_losses;
 
 /* The training step. Declares parameters and optimizer state in params. */

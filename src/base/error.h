@@ -4,6 +4,13 @@
 
 #include "hl.h"
 
+#ifdef __cplusplus
+extern "C" {
+#define HL_NORETURN [[noreturn]]
+#else
+#define HL_NORETURN _Noreturn
+#endif
+
 /* Fills err (which may be NULL) and returns status, so that failing is one line:
  *     return hl_fail(err, HL_ERR_IO, "%s: %s", path, strerror(errno)); */
 hl_status hl_fail(hl_error *err, hl_status status, const char *format, ...) HL_PRINTF(3, 4);
@@ -14,6 +21,9 @@ hl_status hl_fail_prefix(hl_error *err, const char *format, ...) HL_PRINTF(2, 3)
 /* Active in release: a broken invariant stops the program where it broke. */
 #define HL_ASSERT(condition)                                                                                 \
     ((condition) ? (void)0 : hl_assert_failed(#condition, __FILE__, __LINE__, __func__))
-_Noreturn void hl_assert_failed(const char *condition, const char *file, int line, const char *function);
+HL_NORETURN void hl_assert_failed(const char *condition, const char *file, int line, const char *function);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

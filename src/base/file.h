@@ -6,6 +6,10 @@
 
 #include "hl.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The n-th open, write, truncate, fsync, rename, symlink, mkdir or unlink from now (1 is the next)
  * fails once with ENOSPC; 0 switches it off. Also from the environment: HL_FAIL_WRITE=n. Undoing
  * (hl_file_abort) is not counted: it must work when all else has failed. */
@@ -71,4 +75,7 @@ hl_status hl_file_read_text(const char *path, size_t limit, char **text, size_t 
 /* "PATH: cannot WHAT: strerror(number); way out": for callers with system calls of their own. */
 hl_status hl_file_fail(hl_error *err, const char *path, const char *what, int number);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

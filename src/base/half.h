@@ -6,7 +6,7 @@
 #include <string.h>
 
 #ifndef HL_BOTH
-#ifdef __CUDACC__
+#if defined(__CUDACC__)
 #define HL_BOTH static inline __host__ __device__
 #else
 #define HL_BOTH static inline
@@ -38,6 +38,16 @@ HL_BOTH uint16_t hl_float_to_bf16(float x)
     if ((u & 0x7fffffffu) > 0x7f800000u)
         return (uint16_t)(u >> 16 | 0x40); /* a NaN stays one */
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+
+/* One of the two neighbours, the upper one with the probability of the distance from the lower: right on
+ * average. random16 is uniform in 0..65535. What is a bf16 already stays. */
+HL_BOTH uint16_t hl_float_to_bf16_stochastic(float x, uint32_t random16)
+{
+    uint32_t u = hl_float_bits(x);
+    if ((u & 0x7f800000u) == 0x7f800000u)
+        return hl_float_to_bf16(x); /* infinity and NaN */
+    return (uint16_t)((u + random16) >> 16);
 }
 
 HL_BOTH float hl_f16_to_float(uint16_t h)

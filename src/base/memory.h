@@ -7,9 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* a*b and a+b without overflow: false (and *out untouched) if the result does not fit. */
 bool hl_size_mul(size_t a, size_t b, size_t *out);
 bool hl_size_add(size_t a, size_t b, size_t *out);
+/* Bytes that tensors begin at multiples of: a cache line, and the widest vector. */
+enum { HL_ALIGN = 64 };
 /* Rounds up to a multiple of unit (a power of two). */
 size_t hl_size_align(size_t n, size_t unit);
 
@@ -40,4 +46,7 @@ void hl_arena_free(hl_arena *arena);
 void *hl_arena_alloc(hl_arena *arena, size_t count, size_t size);
 char *hl_arena_strdup(hl_arena *arena, const char *text);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

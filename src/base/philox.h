@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__)
 #define HL_BOTH static inline __host__ __device__
 #else
 #define HL_BOTH static inline

@@ -17,13 +17,16 @@ const hl_pass hl_passes[] = {
     {"simplify", NULL, hl_pass_simplify, false},
     {"common_subexpressions", NULL, hl_pass_common_subexpressions, false},
     {"dead_code", NULL, hl_pass_dead_code, false},
+    {"lower_precision", "what may be stored and multiplied in 16 bits is", hl_pass_lower_precision, true},
+    {"dead_code", NULL, hl_pass_dead_code, false},
     {"fuse", "biases, activations and sums join the product they follow", hl_pass_fuse, false},
     {"dead_code", NULL, hl_pass_dead_code, false},
+    {"detach_outputs", "what is read after a run has memory of its own", hl_pass_detach_outputs, true},
     {0},
 };
 
 /* Switches of the planner that are disabled in the same way. */
-static const char *const planner_switches[] = {"in_place", "reuse"};
+static const char *const planner_switches[] = {"in_place", "reuse", "replay"};
 
 static bool known(const char *name, size_t n)
 {
@@ -61,7 +64,7 @@ bool hl_pass_disabled(const char *name)
     return false;
 }
 
-hl_graph *hl_compile(const hl_graph *g, hl_error *err)
+hl_graph *hl_compile(const hl_graph *g, hl_precision precision, hl_error *err)
 {
     if (hl_graph_error(g)) {
         hl_fail(err, HL_ERR_SHAPE, "%s", hl_graph_error(g));
@@ -70,6 +73,8 @@ hl_graph *hl_compile(const hl_graph *g, hl_error *err)
     if (check_disabled(err) != HL_OK)
         return NULL;
     hl_graph *now = hl_graph_rewrite(g, NULL, NULL);
+    if (now)
+        now->precision = precision;
     for (const hl_pass *p = hl_passes; now && !now->failed && p->name; p++) {
         if (!p->required && hl_pass_disabled(p->name))
             continue;

@@ -17,9 +17,9 @@ typedef struct hl_pass {
 extern const hl_pass hl_passes[];
 
 /* A new graph ready to be planned, or NULL. Does not change g. */
-hl_graph *hl_compile(const hl_graph *g, hl_error *err);
+hl_graph *hl_compile(const hl_graph *g, hl_precision precision, hl_error *err);
 
-/* Whether HL_DISABLE_PASSES names this pass (or one of the planner's switches: in_place, reuse). */
+/* Whether HL_DISABLE_PASSES names this pass (or one of the planner's switches: in_place, reuse, replay). */
 bool hl_pass_disabled(const char *name);
 
 hl_graph *hl_pass_simplify(const hl_graph *g);
@@ -28,6 +28,8 @@ hl_graph *hl_pass_pool_before_convolution(const hl_graph *g);
 hl_graph *hl_pass_common_subexpressions(const hl_graph *g);
 hl_graph *hl_pass_dead_code(const hl_graph *g);
 hl_graph *hl_pass_differentiate(const hl_graph *g);
+hl_graph *hl_pass_lower_precision(const hl_graph *g);
 hl_graph *hl_pass_fuse(const hl_graph *g);
+hl_graph *hl_pass_detach_outputs(const hl_graph *g);
 
 #endif

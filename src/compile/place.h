@@ -10,8 +10,6 @@ typedef struct hl_block {
     size_t offset;   /* the answer; a multiple of HL_ALIGN */
 } hl_block;
 
-enum { HL_ALIGN = 64 };
-
 /* Greedy by size (largest first, best-fitting gap; Pisarchyk & Lee 2020, "Efficient memory management
  * for deep neural net inference"). Blocks alive at the same step never overlap. *arena is the size
  * needed; *lower_bound the most bytes alive at one step. reuse false: every block for itself.

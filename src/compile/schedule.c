@@ -8,7 +8,7 @@ static bool may_run(const hl_node *n, const int *unread, const bool *done_tensor
     for (int k = 0; k < n->n_in; k++)
         if (n->in[k].id && !done_tensor[n->in[k].id])
             return false;
-    for (int k = 0; k < n->op->updates; k++)
+    for (int k = 0; k < hl_node_updates(n); k++)
         if (unread[n->in[k].id] > 1) /* itself is one */
             return false;
     return true;

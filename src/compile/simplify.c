@@ -129,7 +129,7 @@ static hl_tensor simplify_reduce(hl_graph *g, const hl_node *n, const hl_tensor 
         return zeros(g, out);
     if (hl_shape_span(hl_shape_of(g, in[0]), p->begin, p->end) != 1)
         return none;
-    return hl_reshape_to(g, hl_scale(g, in[0], p->scale), out);
+    return hl_reshape_to(g, hl_scale(g, hl_cast(g, in[0], HL_F32), p->scale), out);
 }
 
 /* A transposed operand is a flag of the product. */
@@ -173,9 +173,9 @@ static hl_tensor simplify_norm(hl_graph *g, const hl_node *n, const hl_tensor *i
 /* A gradient that is zero outside a run of rows (a slice of a parameter was used) or everywhere. */
 static bool simplify_adamw(hl_graph *g, const hl_node *n, const hl_tensor *in, hl_tensor *out)
 {
-    enum { GRADIENT = 3 };
+    enum { GRADIENT = 4, OPERANDS = 8 };
     hl_adamw_params p = *(const hl_adamw_params *)n->params;
-    hl_tensor operand[7];
+    hl_tensor operand[OPERANDS];
     if (!in[GRADIENT].id)
         return false;
     memcpy(operand, in, sizeof operand);
@@ -192,7 +192,7 @@ static bool simplify_adamw(hl_graph *g, const hl_node *n, const hl_tensor *in, h
     } else {
         return false;
     }
-    const hl_node *update = hl_graph_append(g, n->op, 7, operand, &p);
+    const hl_node *update = hl_graph_append(g, n->op, OPERANDS, operand, &p);
     for (int k = 0; k < n->n_out; k++)
         out[k] = hl_node_output(update, k);
     return true;

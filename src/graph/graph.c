@@ -126,6 +126,7 @@ hl_node *hl_graph_append(hl_graph *g, const hl_op_def *op, int n_in, const hl_te
         g->n_tensors = n->first_out;
         return NULL;
     }
+    g->n_tensors = n->first_out + n->n_out; /* the shape rule may have found fewer */
     g->nodes[g->n_nodes++] = n;
     return n;
 }
@@ -133,6 +134,14 @@ hl_node *hl_graph_append(hl_graph *g, const hl_op_def *op, int n_in, const hl_te
 hl_tensor hl_graph_apply(hl_graph *g, const hl_op_def *op, int n_in, const hl_tensor *in, const void *params)
 {
     return hl_node_output(hl_graph_append(g, op, n_in, in, params), 0);
+}
+
+int hl_node_updates(const hl_node *n)
+{
+    int updates = n->op->updates;
+    while (updates > 0 && !n->in[updates - 1].id)
+        updates--;
+    return updates;
 }
 
 void hl_node_out(hl_graph *g, hl_node *n, int k, hl_dtype dtype, hl_shape shape)

@@ -36,7 +36,8 @@ struct hl_graph {
     int n_tensors, cap_tensors;
     hl_graph_output *outputs;
     int n_outputs, cap_outputs;
-    uint32_t streams; /* random ops so far: each draws from its own stream */
+    uint32_t streams;       /* random ops so far: each draws from its own stream */
+    hl_precision precision; /* that it is compiled for */
     bool failed;
     char error[512];
 };
@@ -55,6 +56,9 @@ static inline hl_tensor hl_node_output(const hl_node *n, int k)
     hl_tensor none = {0}, t = {n ? n->first_out + k : 0};
     return n ? t : none;
 }
+
+/* How many of a node's inputs it updates: op->updates, less the absent ones at the end. */
+int hl_node_updates(const hl_node *n);
 
 /* For shape rules. */
 void hl_node_out(hl_graph *g, hl_node *n, int k, hl_dtype dtype, hl_shape shape);

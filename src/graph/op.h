@@ -24,6 +24,13 @@ typedef struct hl_ref_call {
 
 enum { HL_OP_MAX_OUT = 4 };
 
+/* What becomes of an op in mixed precision (src/compile/lower_precision.c). */
+typedef enum hl_precision_rule {
+    HL_STAYS_F32, /* losses, statistics, updates */
+    HL_FOLLOWS,   /* runs in 16 bits where an operand comes in them: moves data or works element by element */
+    HL_RUNS_LOW,  /* products: worth converting for */
+} hl_precision_rule;
+
 struct hl_op_def {
     const char *name;
     size_t params_size; /* of the op's struct in ops/params.h; 0: none */
@@ -31,11 +38,19 @@ struct hl_op_def {
     int n_out;          /* -1: the shape rule decides (set n->n_out) */
     /* Bit k: operand k may be absent. */
     uint32_t optional;
-    /* The first n outputs are the next values of the first n inputs, which are parameters or state.
-     * Such a node is kept though nothing reads it, and runs after every other reader of them. */
+    /* The first n outputs are the next values of the first n inputs, which are parameters or state (the
+     * last ones may be absent, see hl_node_updates). Such a node is kept though nothing reads it, and runs
+     * after every other reader of them. */
     int updates;
     /* Bit k: output 0 may be written over input k (same size, read element by element before). */
     uint32_t in_place;
+    hl_precision_rule precision;
+    /* Bit k (bit 31: this and all after): operand k, result k may be of 16 bits. Such operands share a dtype,
+     * which is that of such results; all others are f32. (Products say the dtype of their result in params.)
+     */
+    uint32_t low_in, low_out;
+    /* Of products: where their params keep hl_dtype out and hl_math math; 0: nowhere. */
+    size_t out_dtype, math;
     /* Checks the operands, fills the outputs by hl_node_out. False after hl_graph_fail. */
     bool (*shape)(hl_graph *g, hl_node *n);
     /* Appends the nodes that compute dx[k] for each needed[k]; dy[k].id is 0 where output k has no

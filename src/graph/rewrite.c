@@ -41,6 +41,7 @@ hl_graph *hl_graph_rewrite(const hl_graph *old, hl_rewrite_rule rule, void *cont
     bool ok = r.g && r.map && uses;
     if (ok) {
         r.g->streams = old->streams;
+        r.g->precision = old->precision;
         ok = rewrite_nodes(&r, rule);
     }
     hl_free(uses);

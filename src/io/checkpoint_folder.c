@@ -160,8 +160,8 @@ static hl_status point_last(const char *dir, const char *path, hl_error *err)
     return status;
 }
 
-hl_status hl_checkpoint_save(const char *dir, int keep, const hl_params *params,
-                             const hl_checkpoint_meta *meta, char **path, hl_error *err)
+hl_status hl_checkpoint_save(const char *dir, int keep, hl_params *params, const hl_checkpoint_meta *meta,
+                             char **path, hl_error *err)
 {
     if (path)
         *path = NULL;

@@ -4,6 +4,7 @@
 
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "base/half.h"
 #include "base/file.h"
 #include "io/checkpoint_frame.h"
 #include "io/checkpoint_parse.h"
@@ -266,6 +267,22 @@ static hl_status pair_all(const hl_checkpoint *c, const hl_params *params, hl_ch
     return HL_OK;
 }
 
+/* The file has f32; an entry of 16 bits takes the nearest. */
+static hl_status read_into(hl_checkpoint *c, const hl_checkpoint_tensor *t, hl_param_info to, hl_error *err)
+{
+    if (to.dtype == HL_F32)
+        return read_tensor(c, t, NULL, to.data, err);
+    float *wide = hl_alloc((size_t)to.count, sizeof *wide);
+    if (!wide)
+        return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to read %s", c->path, t->name);
+    hl_status status = read_tensor(c, t, NULL, wide, err);
+    uint16_t *half = to.bytes;
+    for (int64_t i = 0; i < to.count && status == HL_OK; i++)
+        half[i] = to.dtype == HL_BF16 ? hl_float_to_bf16(wide[i]) : hl_float_to_f16(wide[i]);
+    hl_free(wide);
+    return status;
+}
+
 hl_status hl_checkpoint_load(hl_checkpoint *c, hl_params *params, hl_checkpoint_flags flags, hl_error *err)
 {
     bool *seen = hl_alloc((size_t)hl_params_count(params), sizeof *seen);
@@ -280,7 +297,7 @@ hl_status hl_checkpoint_load(hl_checkpoint *c, hl_params *params, hl_checkpoint_
             continue;
         status = hl_params_allocate(params, place[i], err);
         if (status == HL_OK)
-            status = read_tensor(c, &c->parsed.tensors[i], NULL, hl_params_at(params, place[i]).data, err);
+            status = read_into(c, &c->parsed.tensors[i], hl_params_at(params, place[i]), err);
     }
     hl_free(place);
     hl_free(seen);

@@ -5,6 +5,7 @@
 #include "base/crc32c.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/half.h"
 #include "io/checkpoint_frame.h"
 #include "io/checkpoint_layout.h"
 
@@ -40,7 +41,7 @@ static hl_status collect(writer *w, const hl_params *params, hl_checkpoint_flags
             hl_param_info info = hl_params_at(params, i);
             if ((int)info.role != role || (role != HL_PARAMETER && flags & HL_CHECKPOINT_PARAMETERS_ONLY))
                 continue;
-            if (!info.data)
+            if (!info.bytes)
                 return hl_fail(
                     err, HL_ERR_USAGE,
                     "%s: '%s' has no values to write; materialise the store, or write from the session "
@@ -56,10 +57,44 @@ static size_t data_bytes(const hl_layout_tensor *t)
     return (size_t)t->info.count * sizeof(float);
 }
 
+/* The next bytes of a tensor as the file has them, from byte `at` on: at the tensor itself, or widened into
+ * the chunk. *part tells how many. */
+static const void *file_bytes(writer *w, const hl_layout_tensor *t, size_t at, size_t *part)
+{
+    const size_t left = data_bytes(t) - at;
+    if (t->info.dtype == HL_F32) {
+        *part = left;
+        return (const char *)t->info.bytes + at;
+    }
+    const uint16_t *from = (const uint16_t *)t->info.bytes + at / sizeof(float);
+    *part = left < CHUNK ? left : CHUNK;
+    for (size_t i = 0; i < *part / sizeof(float); i++) {
+        float x = t->info.dtype == HL_BF16 ? hl_bf16_to_float(from[i]) : hl_f16_to_float(from[i]);
+        memcpy(w->chunk + i * sizeof x, &x, sizeof x);
+    }
+    return w->chunk;
+}
+
 static void checksum(writer *w)
 {
-    for (int i = 0; i < w->n; i++)
-        w->tensors[i].crc32c = hl_crc32c(0, w->tensors[i].info.data, data_bytes(&w->tensors[i]));
+    for (int i = 0; i < w->n; i++) {
+        hl_layout_tensor *t = &w->tensors[i];
+        t->crc32c = 0;
+        for (size_t at = 0, part; at < data_bytes(t); at += part) {
+            const void *bytes = file_bytes(w, t, at, &part);
+            t->crc32c = hl_crc32c(t->crc32c, bytes, part);
+        }
+    }
+}
+
+static hl_status write_tensor(writer *w, const hl_layout_tensor *t, hl_file *file, hl_error *err)
+{
+    hl_status status = HL_OK;
+    for (size_t at = 0, part; at < data_bytes(t) && status == HL_OK; at += part) {
+        const void *bytes = file_bytes(w, t, at, &part);
+        status = hl_file_write(file, bytes, part, err);
+    }
+    return status;
 }
 
 /* ------------------------------------------------------------------ layout */
@@ -132,7 +167,7 @@ static hl_status write_all(writer *w, hl_file *file, hl_error *err)
     for (uint64_t i = 0; i <= w->frame.n && status == HL_OK; i++) {
         status = pass_gap(w, i, &crc32c, file, err);
         if (status == HL_OK && i < w->frame.n) {
-            status = hl_file_write(file, w->tensors[t].info.data, data_bytes(&w->tensors[t]), err);
+            status = write_tensor(w, &w->tensors[t], file, err);
             t++;
         }
     }
@@ -179,7 +214,7 @@ static hl_status check_meta(const char *path, const hl_checkpoint_meta *meta, hl
     return status;
 }
 
-hl_status hl_checkpoint_write(const char *path, const hl_params *params, const hl_checkpoint_meta *meta,
+hl_status hl_checkpoint_write(const char *path, hl_params *params, const hl_checkpoint_meta *meta,
                               hl_checkpoint_flags flags, hl_error *err)
 {
     hl_status status = check_meta(path, meta, err);
@@ -190,7 +225,9 @@ hl_status hl_checkpoint_write(const char *path, const hl_params *params, const h
         return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to write it", path);
     w->path = path;
     w->meta = meta;
-    status = collect(w, params, flags, err);
+    status = hl_params_pull(params, err);
+    if (status == HL_OK)
+        status = collect(w, params, flags, err);
     if (status == HL_OK) {
         checksum(w);
         status = lay_out(w, err);

@@ -33,7 +33,7 @@ static bool operands_fit(hl_graph *g, const hl_node *n, int first)
 {
     hl_shape q = hl_node_in(g, n, first + Q)->shape, k = hl_node_in(g, n, first + K)->shape;
     hl_shape v = hl_node_in(g, n, first + V)->shape;
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     bool fits = q.rank == 3 && k.rank == 3 && hl_shape_equal(k, v) && q.dim[2] == k.dim[2] &&
                 (q.dim[0] == k.dim[0] || q.dim[0] == 1);
@@ -65,7 +65,7 @@ static bool attention_shape(hl_graph *g, hl_node *n)
     if (!operands_fit(g, n, Q))
         return false;
     hl_shape q = hl_node_in(g, n, Q)->shape, k = hl_node_in(g, n, K)->shape;
-    hl_node_out(g, n, Y, HL_F32, y_shape(q, k));
+    hl_node_out(g, n, Y, hl_shared_dtype(g, n), y_shape(q, k));
     hl_node_out(g, n, LSE, HL_F32, lse_shape(q, k, p->heads));
     return !g->failed;
 }
@@ -196,9 +196,9 @@ static bool attention_backward_shape(hl_graph *g, hl_node *n)
                       hl_shape_print(q).text, hl_shape_print(k).text);
         return false;
     }
-    hl_node_out(g, n, Q, HL_F32, q);
-    hl_node_out(g, n, K, HL_F32, k);
-    hl_node_out(g, n, V, HL_F32, k);
+    hl_node_out(g, n, Q, hl_shared_dtype(g, n), q);
+    hl_node_out(g, n, K, hl_shared_dtype(g, n), k);
+    hl_node_out(g, n, V, hl_shared_dtype(g, n), k);
     return !g->failed;
 }
 
@@ -216,6 +216,9 @@ const hl_op_def hl_op_attention = {.name = "attention",
                                    .min_in = 3,
                                    .max_in = 3,
                                    .n_out = 2,
+                                   .precision = HL_RUNS_LOW,
+                                   .low_in = 7,
+                                   .low_out = 1u << Y,
                                    .shape = attention_shape,
                                    .gradient = attention_gradient,
                                    .reference = attention_reference,
@@ -226,6 +229,9 @@ const hl_op_def hl_op_attention_backward = {.name = "attention_backward",
                                             .min_in = 6,
                                             .max_in = 6,
                                             .n_out = 3,
+                                            .precision = HL_RUNS_LOW,
+                                            .low_in = 31, /* all but lse */
+                                            .low_out = 7,
                                             .shape = attention_backward_shape,
                                             .reference = attention_backward_reference,
                                             .flops = attention_flops};

@@ -37,6 +37,7 @@ const hl_op_def hl_op_cast = {.name = "cast",
                               .min_in = 1,
                               .max_in = 1,
                               .n_out = 1,
+                              .low_in = 1,
                               .shape = cast_shape,
                               .gradient = cast_gradient,
                               .reference = cast_reference};

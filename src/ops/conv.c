@@ -60,15 +60,16 @@ static bool conv_shape_of(hl_graph *g, const hl_node *n, hl_shape x, hl_shape w,
 
 static bool conv2d_shape(hl_graph *g, hl_node *n)
 {
+    const hl_conv_params *p = n->params;
     hl_shape w = hl_node_in(g, n, W)->shape, y;
-    if (!hl_want_f32(g, n) || !conv_shape_of(g, n, hl_node_in(g, n, X)->shape, w, &y))
+    if (!hl_want_out(g, n, BIAS, p->out) || !conv_shape_of(g, n, hl_node_in(g, n, X)->shape, w, &y))
         return false;
     if (n->in[BIAS].id && !hl_shape_equal(hl_node_in(g, n, BIAS)->shape, (hl_shape){1, {w.dim[0]}})) {
         hl_graph_fail(g, "conv2d: the bias is %s, it must be [%lld]",
                       hl_shape_print(hl_node_in(g, n, BIAS)->shape).text, (long long)w.dim[0]);
         return false;
     }
-    hl_node_out(g, n, 0, HL_F32, y);
+    hl_node_out(g, n, 0, p->out, y);
     return !g->failed;
 }
 
@@ -90,9 +91,9 @@ static bool conv2d_backward_data_shape(hl_graph *g, hl_node *n)
     const hl_conv_params *p = n->params;
     hl_shape dy = hl_node_in(g, n, 0)->shape, w = hl_node_in(g, n, 1)->shape;
     hl_shape dx = {4, {dy.dim[0], w.dim[1], p->height, p->width}};
-    if (!hl_want_f32(g, n) || !backward_fits(g, n, dy, dx, w))
+    if (!hl_want_out(g, n, 2, p->out) || !backward_fits(g, n, dy, dx, w))
         return false;
-    hl_node_out(g, n, 0, HL_F32, dx);
+    hl_node_out(g, n, 0, p->out, dx);
     return !g->failed;
 }
 
@@ -101,9 +102,9 @@ static bool conv2d_backward_filter_shape(hl_graph *g, hl_node *n)
     const hl_conv_params *p = n->params;
     hl_shape x = hl_node_in(g, n, 0)->shape, dy = hl_node_in(g, n, 1)->shape;
     hl_shape dw = {4, {dy.dim[1], x.dim[1], p->height, p->width}};
-    if (!hl_want_f32(g, n) || !backward_fits(g, n, dy, x, dw))
+    if (!hl_want_out(g, n, 2, p->out) || !backward_fits(g, n, dy, x, dw))
         return false;
-    hl_node_out(g, n, 0, HL_F32, dw);
+    hl_node_out(g, n, 0, p->out, dw);
     return !g->failed;
 }
 
@@ -248,6 +249,11 @@ const hl_op_def hl_op_conv2d = {.name = "conv2d",
                                 .max_in = 3,
                                 .n_out = 1,
                                 .optional = 1u << BIAS,
+                                .precision = HL_RUNS_LOW,
+                                .low_in = 3,
+                                .low_out = 1,
+                                .out_dtype = offsetof(hl_conv_params, out),
+                                .math = offsetof(hl_conv_params, math),
                                 .shape = conv2d_shape,
                                 .gradient = conv2d_gradient,
                                 .reference = conv2d_reference,
@@ -258,6 +264,11 @@ const hl_op_def hl_op_conv2d_backward_data = {.name = "conv2d_backward_data",
                                               .min_in = 2,
                                               .max_in = 2,
                                               .n_out = 1,
+                                              .precision = HL_RUNS_LOW,
+                                              .low_in = 3,
+                                              .low_out = 1,
+                                              .out_dtype = offsetof(hl_conv_params, out),
+                                              .math = offsetof(hl_conv_params, math),
                                               .shape = conv2d_backward_data_shape,
                                               .reference = conv2d_backward_data_reference,
                                               .flops = conv2d_backward_data_flops};
@@ -267,6 +278,11 @@ const hl_op_def hl_op_conv2d_backward_filter = {.name = "conv2d_backward_filter"
                                                 .min_in = 2,
                                                 .max_in = 2,
                                                 .n_out = 1,
+                                                .precision = HL_RUNS_LOW,
+                                                .low_in = 3,
+                                                .low_out = 1,
+                                                .out_dtype = offsetof(hl_conv_params, out),
+                                                .math = offsetof(hl_conv_params, math),
                                                 .shape = conv2d_backward_filter_shape,
                                                 .reference = conv2d_backward_filter_reference,
                                                 .flops = conv2d_backward_filter_flops};

@@ -25,14 +25,14 @@ static bool binary_shape(hl_graph *g, hl_node *n)
 {
     const hl_tensor_info *a = hl_node_in(g, n, 0), *b = hl_node_in(g, n, 1);
     hl_shape out;
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (!broadcast_shape(a->shape, b->shape, &out)) {
         hl_graph_fail(g, "%s: shapes %s and %s do not broadcast", n->op->name, hl_shape_print(a->shape).text,
                       hl_shape_print(b->shape).text);
         return false;
     }
-    hl_node_out(g, n, 0, HL_F32, out);
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), out);
     return !g->failed;
 }
 
@@ -136,6 +136,9 @@ static void div_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
                                   .max_in = 2,                                                               \
                                   .n_out = 1,                                                                \
                                   .in_place = 3,                                                             \
+                                  .precision = HL_FOLLOWS,                                                   \
+                                  .low_in = 3,                                                               \
+                                  .low_out = 1,                                                              \
                                   .shape = binary_shape,                                                     \
                                   .gradient = id##_gradient,                                                 \
                                   .reference = id##_reference};
@@ -149,14 +152,14 @@ BINARY_OP(div)
 static bool unary_shape(hl_graph *g, hl_node *n)
 {
     const hl_tensor_info *x = hl_node_in(g, n, 0);
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (n->n_in == 2 && !hl_shape_equal(x->shape, hl_node_in(g, n, 1)->shape)) {
         hl_graph_fail(g, "%s: shapes %s and %s differ", n->op->name, hl_shape_print(x->shape).text,
                       hl_shape_print(hl_node_in(g, n, 1)->shape).text);
         return false;
     }
-    hl_node_out(g, n, 0, HL_F32, x->shape);
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), x->shape);
     return !g->failed;
 }
 
@@ -248,6 +251,9 @@ static void exp_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
                                   .max_in = 1,                                                               \
                                   .n_out = 1,                                                                \
                                   .in_place = 1,                                                             \
+                                  .precision = HL_FOLLOWS,                                                   \
+                                  .low_in = 1,                                                               \
+                                  .low_out = 1,                                                              \
                                   .shape = unary_shape,                                                      \
                                   .gradient = id##_gradient,                                                 \
                                   .reference = id##_reference};
@@ -257,6 +263,9 @@ static void exp_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
                                   .max_in = 2,                                                               \
                                   .n_out = 1,                                                                \
                                   .in_place = 3,                                                             \
+                                  .precision = HL_FOLLOWS,                                                   \
+                                  .low_in = 3,                                                               \
+                                  .low_out = 1,                                                              \
                                   .shape = unary_shape,                                                      \
                                   .reference = id##_reference};
 UNARY_OP(relu)
@@ -286,6 +295,9 @@ const hl_op_def hl_op_affine = {.name = "affine",
                                 .max_in = 1,
                                 .n_out = 1,
                                 .in_place = 1,
+                                .precision = HL_FOLLOWS,
+                                .low_in = 1,
+                                .low_out = 1,
                                 .shape = unary_shape,
                                 .gradient = affine_gradient,
                                 .reference = affine_reference};

@@ -12,7 +12,7 @@ static bool gradient_shape(hl_graph *g, hl_node *n)
     }
     for (int k = 1; k < n->n_in; k++)
         hl_node_out(g, n, k - 1, HL_F32, hl_node_in(g, n, k)->shape);
-    return hl_want_f32(g, n) && !g->failed;
+    return hl_want_dtypes(g, n) && !g->failed;
 }
 
 const hl_op_def hl_op_gradient = {

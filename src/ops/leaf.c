@@ -60,7 +60,7 @@ const hl_op_def hl_op_input = {
 static bool param_shape(hl_graph *g, hl_node *n)
 {
     const hl_param_params *p = n->params;
-    hl_node_out(g, n, 0, HL_F32, p->shape);
+    hl_node_out(g, n, 0, p->dtype, p->shape);
     return !g->failed;
 }
 

@@ -32,7 +32,7 @@ static int64_t hidden_of(hl_graph *g, const hl_node *n, const char *what, hl_sha
 static bool lstm_shape(hl_graph *g, hl_node *n)
 {
     hl_shape x = hl_node_in(g, n, X)->shape;
-    int64_t h = hl_want_f32(g, n) ? hidden_of(g, n, "x", x, hl_node_in(g, n, W)->shape) : 0;
+    int64_t h = hl_want_dtypes(g, n) ? hidden_of(g, n, "x", x, hl_node_in(g, n, W)->shape) : 0;
     if (!h)
         return false;
     hl_shape state = {3, {x.dim[0], x.dim[1], h}};
@@ -46,7 +46,7 @@ static bool lstm_backward_shape(hl_graph *g, hl_node *n)
 {
     hl_shape dh = hl_node_in(g, n, DH)->shape, c = hl_node_in(g, n, BACK_C)->shape;
     hl_shape gates = hl_node_in(g, n, BACK_GATES)->shape;
-    int64_t h = hl_want_f32(g, n) ? hidden_of(g, n, "gates", gates, hl_node_in(g, n, BACK_W)->shape) : 0;
+    int64_t h = hl_want_dtypes(g, n) ? hidden_of(g, n, "gates", gates, hl_node_in(g, n, BACK_W)->shape) : 0;
     if (!h)
         return false;
     hl_shape state = {3, {gates.dim[0], gates.dim[1], h}};

@@ -8,7 +8,7 @@ static bool matmul_shape(hl_graph *g, hl_node *n)
 {
     const hl_matmul_params *p = n->params;
     hl_shape a = hl_node_in(g, n, A)->shape, b = hl_node_in(g, n, B)->shape;
-    if (!hl_want_f32(g, n))
+    if (!hl_want_out(g, n, BIAS, p->out))
         return false;
     if (a.rank != 2 || b.rank != 2 || a.dim[!p->transpose_a] != b.dim[p->transpose_b]) {
         hl_graph_fail(g, "matmul: %s%s and %s%s do not fit together", hl_shape_print(a).text,
@@ -24,7 +24,7 @@ static bool matmul_shape(hl_graph *g, hl_node *n)
     }
     if (n->in[ADDEND].id)
         HL_ASSERT(hl_shape_equal(hl_node_in(g, n, ADDEND)->shape, out));
-    hl_node_out(g, n, 0, HL_F32, out);
+    hl_node_out(g, n, 0, p->out, out);
     return !g->failed;
 }
 
@@ -75,6 +75,11 @@ const hl_op_def hl_op_matmul = {.name = "matmul",
                                 .n_out = 1,
                                 .optional = 1u << BIAS | 1u << ADDEND,
                                 .in_place = 1u << ADDEND,
+                                .precision = HL_RUNS_LOW,
+                                .low_in = 3,
+                                .low_out = 1,
+                                .out_dtype = offsetof(hl_matmul_params, out),
+                                .math = offsetof(hl_matmul_params, math),
                                 .shape = matmul_shape,
                                 .gradient = matmul_gradient,
                                 .reference = matmul_reference,
@@ -83,7 +88,7 @@ const hl_op_def hl_op_matmul = {.name = "matmul",
 hl_tensor hl_matmul_bias(hl_graph *g, hl_tensor a, bool transpose_a, hl_tensor b, bool transpose_b,
                          hl_tensor bias, hl_activation activation)
 {
-    hl_matmul_params p = {transpose_a, transpose_b, activation};
+    hl_matmul_params p = {transpose_a, transpose_b, activation, HL_F32, HL_MATH_EXACT};
     return hl_graph_apply(g, &hl_op_matmul, 4, (hl_tensor[]){a, b, bias, {0}}, &p);
 }
 

@@ -19,7 +19,7 @@ static hl_shape row_shape(hl_shape x)
 static bool layer_norm_shape(hl_graph *g, hl_node *n)
 {
     hl_shape x = hl_node_in(g, n, X)->shape;
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (x.rank < 1 || x.dim[x.rank - 1] == 0) {
         hl_graph_fail(g, "layer_norm: %s has no elements in its last dim to normalise",
@@ -35,7 +35,7 @@ static bool layer_norm_shape(hl_graph *g, hl_node *n)
             return false;
         }
     }
-    hl_node_out(g, n, Y, HL_F32, x);
+    hl_node_out(g, n, Y, hl_shared_dtype(g, n), x);
     hl_node_out(g, n, MEAN, HL_F32, row_shape(x));
     hl_node_out(g, n, RSTD, HL_F32, row_shape(x));
     return !g->failed;
@@ -87,6 +87,9 @@ const hl_op_def hl_op_layer_norm = {.name = "layer_norm",
                                     .max_in = 3,
                                     .n_out = 3,
                                     .in_place = 1u << X,
+                                    .precision = HL_FOLLOWS,
+                                    .low_in = 1u << X,
+                                    .low_out = 1u << Y,
                                     .shape = layer_norm_shape,
                                     .gradient = layer_norm_gradient,
                                     .reference = layer_norm_reference,
@@ -103,7 +106,7 @@ hl_tensor hl_layer_norm(hl_graph *g, hl_tensor x, hl_tensor gain, hl_tensor bias
 static bool layer_norm_backward_shape(hl_graph *g, hl_node *n)
 {
     hl_shape x = hl_node_in(g, n, BACK_X)->shape, dy = hl_node_in(g, n, BACK_DY)->shape;
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (!hl_shape_equal(x, dy)) {
         hl_graph_fail(g, "layer_norm_backward: dy %s is not shaped as x %s", hl_shape_print(dy).text,
@@ -121,7 +124,7 @@ static bool layer_norm_backward_shape(hl_graph *g, hl_node *n)
                       hl_shape_print(hl_node_in(g, n, BACK_RSTD)->shape).text, hl_shape_print(x).text);
         return false;
     }
-    hl_node_out(g, n, 0, HL_F32, x);
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), x);
     hl_node_out(g, n, 1, HL_F32, gain);
     hl_node_out(g, n, 2, HL_F32, gain);
     return !g->failed;
@@ -160,6 +163,9 @@ const hl_op_def hl_op_layer_norm_backward = {.name = "layer_norm_backward",
                                              .max_in = 5,
                                              .n_out = 3,
                                              .in_place = 1u << BACK_DY,
+                                             .precision = HL_FOLLOWS,
+                                             .low_in = 1u << BACK_DY | 1u << BACK_X,
+                                             .low_out = 1,
                                              .shape = layer_norm_backward_shape,
                                              .reference = layer_norm_backward_reference,
                                              .flops = layer_norm_backward_flops};

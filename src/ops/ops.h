@@ -26,8 +26,16 @@ hl_tensor hl_reduce(hl_graph *g, hl_tensor x, int begin, int end, float scale);
 hl_tensor hl_reshape_to(hl_graph *g, hl_tensor x, hl_shape shape);
 /* Dropout that draws from an existing stream, one number per `group` elements. */
 hl_tensor hl_dropout_stream(hl_graph *g, hl_tensor x, float p, uint32_t stream, int64_t group);
-/* All f32 operands present with dtype f32, else an error that names the op. For shape rules. */
-bool hl_want_f32(hl_graph *g, const hl_node *n);
+/* Operands have the dtypes that the op's low_in allows, else an error that names the op. For shape rules. */
+bool hl_want_dtypes(hl_graph *g, const hl_node *n);
+/* The dtype that the operands of low_in share: that of the results of low_out. */
+hl_dtype hl_shared_dtype(const hl_graph *g, const hl_node *n);
+/* Whether operand k is one of low_in; result k of low_out. */
+bool hl_low_operand(const hl_op_def *op, int k);
+bool hl_low_result(const hl_op_def *op, int k);
+/* For products: bias and addend (operands from `first` on) have dtype `out`, which is the operands' or f32.
+ */
+bool hl_want_out(hl_graph *g, const hl_node *n, int first, hl_dtype out);
 /* A reference's activation, as of hl_relu and hl_gelu. */
 double hl_activation_reference(hl_activation activation, double x);
 /* Patches of x [B,C,H,W] averaged over each cell of an adaptive [h,w] pool of the convolution's

@@ -60,9 +60,9 @@ static hl_shape patches_of(hl_graph *g, const hl_node *n, hl_shape x)
 static bool patch_mean_shape(hl_graph *g, hl_node *n)
 {
     hl_shape out;
-    if (!hl_want_f32(g, n) || !(out = patches_of(g, n, hl_node_in(g, n, 0)->shape)).rank)
+    if (!hl_want_dtypes(g, n) || !(out = patches_of(g, n, hl_node_in(g, n, 0)->shape)).rank)
         return false;
-    hl_node_out(g, n, 0, HL_F32, out);
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), out);
     return !g->failed;
 }
 
@@ -71,14 +71,14 @@ static bool patch_mean_backward_shape(hl_graph *g, hl_node *n)
     const hl_patch_params *p = n->params;
     hl_shape dy = hl_node_in(g, n, 0)->shape;
     hl_shape dx = {4, {dy.dim[0], p->channels, p->height, p->width}}, want;
-    if (!hl_want_f32(g, n) || !(want = patches_of(g, n, dx)).rank)
+    if (!hl_want_dtypes(g, n) || !(want = patches_of(g, n, dx)).rank)
         return false;
     if (!hl_shape_equal(dy, want)) {
         hl_graph_fail(g, "patch_mean_backward: dy is %s, x %s gives %s", hl_shape_print(dy).text,
                       hl_shape_print(dx).text, hl_shape_print(want).text);
         return false;
     }
-    hl_node_out(g, n, 0, HL_F32, dx);
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), dx);
     return !g->failed;
 }
 
@@ -190,6 +190,9 @@ const hl_op_def hl_op_patch_mean = {.name = "patch_mean",
                                     .min_in = 1,
                                     .max_in = 1,
                                     .n_out = 1,
+                                    .precision = HL_FOLLOWS,
+                                    .low_in = 1,
+                                    .low_out = 1,
                                     .shape = patch_mean_shape,
                                     .gradient = patch_mean_gradient,
                                     .reference = patch_mean_reference,
@@ -200,6 +203,9 @@ const hl_op_def hl_op_patch_mean_backward = {.name = "patch_mean_backward",
                                              .min_in = 1,
                                              .max_in = 1,
                                              .n_out = 1,
+                                             .precision = HL_FOLLOWS,
+                                             .low_in = 1,
+                                             .low_out = 1,
                                              .shape = patch_mean_backward_shape,
                                              .reference = patch_mean_backward_reference,
                                              .flops = patch_mean_backward_flops};

@@ -25,9 +25,9 @@ static bool avg_pool_shape(hl_graph *g, hl_node *n)
 {
     const hl_pool_params *p = n->params;
     hl_shape x = hl_node_in(g, n, 0)->shape;
-    if (!hl_want_f32(g, n) || !pool_ok(g, n->op->name, x, p->height, p->width))
+    if (!hl_want_dtypes(g, n) || !pool_ok(g, n->op->name, x, p->height, p->width))
         return false;
-    hl_node_out(g, n, 0, HL_F32, (hl_shape){4, {x.dim[0], x.dim[1], p->height, p->width}});
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), (hl_shape){4, {x.dim[0], x.dim[1], p->height, p->width}});
     return !g->failed;
 }
 
@@ -37,9 +37,9 @@ static bool avg_pool_backward_shape(hl_graph *g, hl_node *n)
     hl_shape dy = hl_node_in(g, n, 0)->shape, dx = dy;
     dx.dim[2] = p->height;
     dx.dim[3] = p->width;
-    if (!hl_want_f32(g, n) || !pool_ok(g, n->op->name, dx, dy.dim[2], dy.dim[3]))
+    if (!hl_want_dtypes(g, n) || !pool_ok(g, n->op->name, dx, dy.dim[2], dy.dim[3]))
         return false;
-    hl_node_out(g, n, 0, HL_F32, dx);
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), dx);
     return !g->failed;
 }
 
@@ -110,6 +110,9 @@ const hl_op_def hl_op_avg_pool = {.name = "avg_pool",
                                   .min_in = 1,
                                   .max_in = 1,
                                   .n_out = 1,
+                                  .precision = HL_FOLLOWS,
+                                  .low_in = 1,
+                                  .low_out = 1,
                                   .shape = avg_pool_shape,
                                   .gradient = avg_pool_gradient,
                                   .reference = avg_pool_reference,
@@ -120,6 +123,9 @@ const hl_op_def hl_op_avg_pool_backward = {.name = "avg_pool_backward",
                                            .min_in = 1,
                                            .max_in = 1,
                                            .n_out = 1,
+                                           .precision = HL_FOLLOWS,
+                                           .low_in = 1,
+                                           .low_out = 1,
                                            .shape = avg_pool_backward_shape,
                                            .reference = avg_pool_backward_reference,
                                            .flops = avg_pool_backward_flops};

@@ -11,13 +11,13 @@ static bool dropout_shape(hl_graph *g, hl_node *n)
 {
     const hl_dropout_params *p = n->params;
     const hl_tensor_info *x = hl_node_in(g, n, 0);
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (!(p->p >= 0 && p->p < 1) || p->group < 1) {
         hl_graph_fail(g, "dropout: p = %g is not in [0,1)", (double)p->p);
         return false;
     }
-    hl_node_out(g, n, 0, HL_F32, x->shape);
+    hl_node_out(g, n, 0, hl_shared_dtype(g, n), x->shape);
     return !g->failed;
 }
 
@@ -47,6 +47,9 @@ const hl_op_def hl_op_dropout = {.name = "dropout",
                                  .max_in = 1,
                                  .n_out = 1,
                                  .in_place = 1,
+                                 .precision = HL_FOLLOWS,
+                                 .low_in = 1,
+                                 .low_out = 1,
                                  .shape = dropout_shape,
                                  .gradient = dropout_gradient,
                                  .reference = dropout_reference};

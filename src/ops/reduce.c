@@ -5,7 +5,7 @@ static bool reduce_shape(hl_graph *g, hl_node *n)
 {
     const hl_reduce_params *p = n->params;
     hl_shape in = hl_node_in(g, n, 0)->shape, out = {0};
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (p->begin < 0 || p->end <= p->begin || p->end > in.rank) {
         hl_graph_fail(g, "reduce: axes %d..%d are not axes of %s", p->begin, p->end - 1,
@@ -56,6 +56,7 @@ const hl_op_def hl_op_reduce = {.name = "reduce",
                                 .min_in = 1,
                                 .max_in = 1,
                                 .n_out = 1,
+                                .low_in = 1,
                                 .shape = reduce_shape,
                                 .gradient = reduce_gradient,
                                 .reference = reduce_reference,
@@ -129,7 +130,7 @@ hl_tensor hl_sum_to(hl_graph *g, hl_tensor t, hl_shape shape)
 static bool mse_shape(hl_graph *g, hl_node *n)
 {
     hl_shape a = hl_node_in(g, n, 0)->shape, b = hl_node_in(g, n, 1)->shape;
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (!hl_shape_equal(a, b) || hl_shape_count(a) == 0) {
         hl_graph_fail(g, "mse: %s and %s must be equal and not empty", hl_shape_print(a).text,

@@ -26,12 +26,57 @@ const hl_op_def *hl_op_find(const char *name)
     return NULL;
 }
 
-bool hl_want_f32(hl_graph *g, const hl_node *n)
+static bool has_bit(uint32_t bits, int k)
 {
+    return bits >> (k < 31 ? k : 31) & 1;
+}
+
+bool hl_low_operand(const hl_op_def *op, int k)
+{
+    return has_bit(op->low_in, k);
+}
+
+bool hl_low_result(const hl_op_def *op, int k)
+{
+    return has_bit(op->low_out, k);
+}
+
+hl_dtype hl_shared_dtype(const hl_graph *g, const hl_node *n)
+{
+    for (int k = 0; k < n->n_in; k++)
+        if (n->in[k].id && hl_low_operand(n->op, k))
+            return hl_node_in(g, n, k)->dtype;
+    return HL_F32;
+}
+
+bool hl_want_dtypes(hl_graph *g, const hl_node *n)
+{
+    hl_dtype shared = hl_shared_dtype(g, n);
     for (int k = 0; k < n->n_in; k++) {
-        if (n->in[k].id && hl_node_in(g, n, k)->dtype != HL_F32) {
-            hl_graph_fail(g, "%s: operand %d is %s, it must be f32 (hl_cast converts)", n->op->name, k,
-                          hl_dtype_name(hl_node_in(g, n, k)->dtype));
+        hl_dtype want = hl_low_operand(n->op, k) ? shared : HL_F32;
+        if (n->in[k].id && hl_node_in(g, n, k)->dtype != want) {
+            hl_graph_fail(g, "%s: operand %d is %s, it must be %s (hl_cast converts)", n->op->name, k,
+                          hl_dtype_name(hl_node_in(g, n, k)->dtype), hl_dtype_name(want));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool hl_want_out(hl_graph *g, const hl_node *n, int first, hl_dtype out)
+{
+    hl_dtype shared = hl_node_in(g, n, 0)->dtype;
+    if (hl_node_in(g, n, 1)->dtype != shared || (out != HL_F32 && out != shared)) {
+        hl_graph_fail(
+            g, "%s: operands %s and %s and result %s; the operands must be alike, the result too or f32",
+            n->op->name, hl_dtype_name(shared), hl_dtype_name(hl_node_in(g, n, 1)->dtype),
+            hl_dtype_name(out));
+        return false;
+    }
+    for (int k = first; k < n->n_in; k++) {
+        if (n->in[k].id && hl_node_in(g, n, k)->dtype != out) {
+            hl_graph_fail(g, "%s: operand %d is %s, it must be %s as the result (hl_cast converts)",
+                          n->op->name, k, hl_dtype_name(hl_node_in(g, n, k)->dtype), hl_dtype_name(out));
             return false;
         }
     }

@@ -6,7 +6,7 @@
 static bool softmax_shape(hl_graph *g, hl_node *n)
 {
     const hl_tensor_info *x = hl_node_in(g, n, 0);
-    if (!hl_want_f32(g, n))
+    if (!hl_want_dtypes(g, n))
         return false;
     if (x->shape.rank < 1) {
         hl_graph_fail(g, "%s: a scalar has no last dim to normalise over", n->op->name);

@@ -8,16 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const hl_backend *hl_backend_find(const char *device, hl_error *err)
-{
-    if (!device || !strcmp(device, "cpu"))
-        return &hl_backend_cpu;
-    if (!strcmp(device, "cpu:portable"))
-        return &hl_backend_cpu_portable;
-    hl_fail(err, HL_ERR_UNSUPPORTED, "device '%s' is not one of: cpu, cpu:portable", device);
-    return NULL;
-}
-
 /* ------------------------------------------------------------------ kernels */
 
 static bool all_f32(const hl_call *c)
@@ -46,9 +36,10 @@ static hl_status choose_kernel(const hl_backend *b, const char *op, hl_call *cal
     call->kernel = hl_kernel_for(b, op, call);
     if (call->kernel)
         return HL_OK;
-    return hl_fail(err, HL_ERR_UNSUPPORTED, "%s has no kernel for op %s (operand 0: %s %s)", b->name, op,
-                   call->n_in ? hl_dtype_name(call->in[0].dtype) : "none",
-                   call->n_in ? hl_shape_print(call->in[0].shape).text : "");
+    return hl_fail(err, HL_ERR_UNSUPPORTED, "%s has no kernel for op %s (operand 0: %s %s; result: %s)",
+                   b->name, op, call->n_in ? hl_dtype_name(call->in[0].dtype) : "none",
+                   call->n_in ? hl_shape_print(call->in[0].shape).text : "",
+                   call->n_out ? hl_dtype_name(call->out[0].dtype) : "none");
 }
 
 static hl_view view_of(const hl_plan *p, hl_tensor t)
@@ -114,13 +105,18 @@ static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const i
     int64_t offset = 0;
     if (n->op == &hl_op_param) {
         const hl_param_params *param = n->params;
-        at->storage = add_storage(p, HL_IN_STORE, (size_t)t->count * 4,
-                                  param->role == HL_OPTIMIZER ? HL_MEM_OPTIMIZER : HL_MEM_PARAMETERS, step);
+        at->storage = add_storage(p, HL_IN_STORE, (size_t)t->count * hl_dtype_size(t->dtype),
+                                  param->role == HL_OPTIMIZER ? HL_MEM_OPTIMIZER
+                                  : param->dtype != HL_F32    ? HL_MEM_COPIES
+                                                              : HL_MEM_PARAMETERS,
+                                  step);
         p->storages[at->storage].param = param->index;
+        p->storages[at->storage].dtype = param->dtype;
         return;
     }
-    if (k < n->op->updates) { /* the next value of a variable lies where the old one did */
+    if (k < hl_node_updates(n)) { /* the next value of a variable lies where the old one did */
         *at = p->locations[n->in[k].id];
+        p->storages[at->storage].updated = true;
         return;
     }
     if (k == 0 && is_view(p->graph, n, &offset)) {
@@ -155,16 +151,19 @@ static void extend_life(hl_plan *p, const hl_node *n, int step)
     }
 }
 
-static void pin(hl_plan *p, hl_tensor t, bool from_start, int steps)
+/* An output may be an input, or lie on it: then nothing needs to come back. */
+static void pin(hl_plan *p, hl_tensor t, hl_traffic_kind traffic, int steps)
 {
     hl_storage *s = &p->storages[p->locations[t.id].storage];
     if (s->kind != HL_IN_ARENA)
         return;
-    if (from_start)
+    if (traffic == HL_GOES_IN)
         s->block.first = 0;
     s->block.last = steps;
     s->category = HL_MEM_IO;
     s->pinned = true;
+    if (s->traffic == HL_STAYS)
+        s->traffic = traffic;
 }
 
 static bool makes_call(const hl_graph *g, const hl_node *n)
@@ -185,12 +184,12 @@ static void locate(hl_plan *p, const int *order, const int *uses)
             locate_output(p, n, k, step, uses);
         extend_life(p, n, step);
         if (n->op == &hl_op_input)
-            pin(p, hl_node_output(n, 0), true, g->n_nodes);
+            pin(p, hl_node_output(n, 0), HL_GOES_IN, g->n_nodes);
         if (makes_call(g, n))
             step++;
     }
     for (int i = 0; i < g->n_outputs; i++)
-        pin(p, g->outputs[i].tensor, false, g->n_nodes);
+        pin(p, g->outputs[i].tensor, HL_COMES_OUT, g->n_nodes);
 }
 
 /* ------------------------------------------------------------------ calls */
@@ -232,7 +231,63 @@ static hl_status make_calls(hl_plan *p, const int *order, hl_error *err)
     return HL_OK;
 }
 
+/* ------------------------------------------------------------------ calls that go together */
+
+static int storage_of(const hl_plan *p, hl_tensor t)
+{
+    return t.id ? p->locations[t.id].storage : -1;
+}
+
+/* Whether call `later` touches what call `earlier` writes. */
+static bool depends(const hl_plan *p, int later, int earlier)
+{
+    const hl_node *b = p->call_nodes[later], *a = p->call_nodes[earlier];
+    for (int w = 0; w < a->n_out; w++) {
+        int written = storage_of(p, hl_node_output(a, w));
+        for (int k = 0; k < b->n_in; k++)
+            if (storage_of(p, b->in[k]) == written)
+                return true;
+        for (int k = 0; k < b->n_out; k++)
+            if (storage_of(p, hl_node_output(b, k)) == written)
+                return true;
+    }
+    return false;
+}
+
+static void group_calls(hl_plan *p)
+{
+    for (int i = 0; i < p->n_calls; i += p->together[i]) {
+        const hl_kernel *kernel = p->calls[i].kernel;
+        int end = i + 1;
+        for (bool apart = !kernel->run_many; !apart && end < p->n_calls && p->calls[end].kernel == kernel;) {
+            for (int k = i; k < end && !apart; k++)
+                apart = depends(p, end, k);
+            end += !apart;
+        }
+        p->together[i] = end - i;
+    }
+}
+
 /* ------------------------------------------------------------------ memory */
+
+/* What crosses lies together, so that one copy moves it. Returns where it ends. */
+static size_t place_traffic(hl_plan *p, hl_traffic_kind kind, size_t at)
+{
+    for (int i = 0; i < p->n_storages; i++) {
+        hl_storage *s = &p->storages[i];
+        if (s->kind != HL_IN_ARENA || s->traffic != kind)
+            continue;
+        s->block.bytes = hl_size_align(s->block.bytes ? s->block.bytes : 1, HL_ALIGN);
+        s->block.offset = at;
+        at += s->block.bytes;
+    }
+    return at;
+}
+
+static bool is_scratch(const hl_storage *s)
+{
+    return s->kind == HL_IN_ARENA && s->traffic == HL_STAYS;
+}
 
 static hl_status place_storages(hl_plan *p, hl_error *err)
 {
@@ -240,15 +295,23 @@ static hl_status place_storages(hl_plan *p, hl_error *err)
     int n = 0;
     if (!blocks)
         return hl_fail(err, HL_ERR_MEMORY, "no memory to place %d tensors", p->n_storages);
+    p->in_bytes = place_traffic(p, HL_GOES_IN, hl_size_align(sizeof(hl_clock), HL_ALIGN));
+    size_t crossing = place_traffic(p, HL_COMES_OUT, p->in_bytes);
+    p->out_bytes = crossing - p->in_bytes;
     for (int i = 0; i < p->n_storages; i++)
-        if (p->storages[i].kind == HL_IN_ARENA)
+        if (is_scratch(&p->storages[i]))
             blocks[n++] = p->storages[i].block;
     hl_status status = hl_place(blocks, n, p->n_calls + 1, !hl_pass_disabled("reuse"), &p->memory.arena,
                                 &p->memory.lower_bound, err);
     n = 0;
-    for (int i = 0; i < p->n_storages; i++)
-        if (p->storages[i].kind == HL_IN_ARENA)
-            p->storages[i].block = blocks[n++];
+    for (int i = 0; i < p->n_storages; i++) {
+        if (!is_scratch(&p->storages[i]))
+            continue;
+        p->storages[i].block = blocks[n++];
+        p->storages[i].block.offset += crossing;
+    }
+    p->memory.arena += crossing;
+    p->memory.lower_bound += crossing;
     hl_free(blocks);
     return status;
 }
@@ -256,10 +319,11 @@ static hl_status place_storages(hl_plan *p, hl_error *err)
 /* Bytes of each category that are alive at one call. */
 static size_t alive_at(const hl_plan *p, int step, size_t by_kind[HL_MEM_KINDS])
 {
-    size_t sum = 0;
+    size_t sum = hl_size_align(sizeof(hl_clock), HL_ALIGN);
+    by_kind[HL_MEM_IO] += sum;
     for (int i = 0; i < p->n_storages; i++) {
         const hl_storage *s = &p->storages[i];
-        if (s->kind == HL_IN_ARENA && s->block.first <= step && step <= s->block.last) {
+        if (s->kind == HL_IN_ARENA && (s->traffic || (s->block.first <= step && step <= s->block.last))) {
             by_kind[s->category] += s->block.bytes;
             sum += s->block.bytes;
         }
@@ -284,6 +348,15 @@ static bool only_packed(const hl_plan *p, int storage)
     return readers > 0;
 }
 
+bool hl_plan_reads(const hl_plan *p, int param, hl_dtype dtype, const bool *read)
+{
+    for (int i = 0; i < p->n_storages; i++)
+        if (p->storages[i].kind == HL_IN_STORE && p->storages[i].param == param &&
+            p->storages[i].dtype == dtype && read[i])
+            return true;
+    return false;
+}
+
 static void account(hl_plan *p)
 {
     hl_memory *m = &p->memory;
@@ -302,8 +375,8 @@ static void account(hl_plan *p)
     for (int i = 0; i < p->n_storages; i++)
         if (p->storages[i].kind == HL_IN_STORE && !only_packed(p, i))
             m->by_kind[p->storages[i].category] += p->storages[i].block.bytes;
-    m->total = m->arena + m->by_kind[HL_MEM_PARAMETERS] + m->by_kind[HL_MEM_OPTIMIZER] +
-               m->by_kind[HL_MEM_PACKED];
+    m->total = m->arena + m->by_kind[HL_MEM_PARAMETERS] + m->by_kind[HL_MEM_COPIES] +
+               m->by_kind[HL_MEM_OPTIMIZER] + m->by_kind[HL_MEM_PACKED];
 }
 
 /* ------------------------------------------------------------------ the plan */
@@ -320,7 +393,9 @@ static bool allocate(hl_plan *p)
     p->call_nodes = hl_alloc((size_t)g->n_nodes, sizeof *p->call_nodes);
     p->views = hl_alloc(operands + 1, sizeof *p->views);
     p->workspaces = hl_alloc((size_t)g->n_nodes, sizeof *p->workspaces);
-    return p->storages && p->locations && p->calls && p->call_nodes && p->views && p->workspaces;
+    p->together = hl_alloc((size_t)g->n_nodes, sizeof *p->together);
+    return p->together && p->storages && p->locations && p->calls && p->call_nodes && p->views &&
+           p->workspaces;
 }
 
 static hl_status fill_plan(hl_plan *p, hl_error *err)
@@ -338,8 +413,10 @@ static hl_status fill_plan(hl_plan *p, hl_error *err)
     }
     if (status == HL_OK)
         status = place_storages(p, err);
-    if (status == HL_OK)
+    if (status == HL_OK) {
+        group_calls(p);
         account(p);
+    }
     hl_free(order);
     hl_free(uses);
     return status;
@@ -347,17 +424,26 @@ static hl_status fill_plan(hl_plan *p, hl_error *err)
 
 hl_plan *hl_plan_new(const hl_graph *g, const hl_session_options *options, hl_error *err)
 {
-    const hl_backend *backend = hl_backend_find(options ? options->device : NULL, err);
+    static const hl_session_options none = {0};
+    options = options ? options : &none;
+    int ordinal = 0;
+    const hl_backend *backend = hl_backend_find(options->device, &ordinal, err);
     if (!backend)
         return NULL;
+    if (options->precision == HL_PRECISION_TF32 && !backend->device) {
+        hl_fail(err, HL_ERR_UNSUPPORTED, "precision tf32 is computed by GPUs only; on device '%s' use fp32",
+                backend->name);
+        return NULL;
+    }
     hl_plan *p = hl_alloc(1, sizeof *p);
     if (!p) {
         hl_fail(err, HL_ERR_MEMORY, "no memory for a plan");
         return NULL;
     }
     p->backend = backend;
-    p->frozen = options && options->frozen;
-    p->graph = hl_compile(g, err);
+    p->ordinal = ordinal;
+    p->frozen = options->frozen;
+    p->graph = hl_compile(g, options->precision, err);
     if (!p->graph || fill_plan(p, err) != HL_OK) {
         hl_plan_free(p);
         return NULL;
@@ -378,6 +464,7 @@ void hl_plan_free(hl_plan *p)
     hl_free((void *)p->call_nodes);
     hl_free(p->views);
     hl_free(p->workspaces);
+    hl_free(p->together);
     hl_graph_free(p->graph);
     hl_free(p);
 }
@@ -387,9 +474,16 @@ hl_memory hl_plan_memory(const hl_plan *p)
     return p->memory;
 }
 
+const char *hl_precision_name(hl_precision precision)
+{
+    static const char *const names[HL_PRECISIONS] = {"fp32", "tf32", "bf16", "fp16"};
+    return precision < HL_PRECISIONS ? names[precision] : "?";
+}
+
 const char *hl_memory_kind_name(hl_memory_kind kind)
 {
-    static const char *const names[HL_MEM_KINDS] = {"parameters", "gradients", "optimizer",   "activations",
-                                                    "workspace",  "packed",    "input/output"};
+    static const char *const names[HL_MEM_KINDS] = {"parameters", "16-bit copies", "gradients",
+                                                    "optimizer",  "activations",   "workspace",
+                                                    "packed",     "input/output"};
     return kind < HL_MEM_KINDS ? names[kind] : "?";
 }

@@ -8,14 +8,22 @@
 
 typedef enum hl_place_kind { HL_IN_ARENA, HL_IN_STORE } hl_place_kind;
 
+/* The arena begins with what crosses between the caller and the backend: clock and inputs, then outputs. */
+typedef enum hl_traffic_kind { HL_STAYS, HL_GOES_IN, HL_COMES_OUT } hl_traffic_kind;
+
 /* A piece of memory that one or more tensors (views of each other, or updated in place) share. */
 typedef struct hl_storage {
     hl_place_kind kind;
-    int param; /* HL_IN_STORE: index in the store */
+    int param;      /* HL_IN_STORE: index in the store */
+    hl_dtype dtype; /* HL_IN_STORE: which of its forms */
+    bool updated;   /* HL_IN_STORE: a step writes it */
+    bool let_go;    /* HL_IN_STORE: a frozen session has let the store's copy go */
+    void *data;     /* HL_IN_STORE: where a session found it */
     hl_memory_kind category;
     int unread;     /* while planning: reads to come */
     bool pinned;    /* inputs and outputs: never overwritten by others */
     hl_block block; /* HL_IN_ARENA */
+    hl_traffic_kind traffic;
 } hl_storage;
 
 /* Where a tensor lies. */
@@ -27,7 +35,9 @@ typedef struct hl_location {
 struct hl_plan {
     hl_graph *graph; /* compiled */
     const hl_backend *backend;
+    int ordinal; /* of the device */
     bool frozen;
+    size_t in_bytes, out_bytes; /* at the arena's begin, and after that */
     hl_storage *storages;
     int n_storages;
     hl_location *locations; /* by tensor id */
@@ -35,11 +45,16 @@ struct hl_plan {
     const hl_node **call_nodes;
     hl_view *views; /* of all calls' operands */
     int n_calls;
+    int *together;   /* how many calls from this one on are handed over at once: 1, or by run_many more */
     int *workspaces; /* storage of each call's scratch, or -1 */
     hl_memory memory;
 };
 
-/* The backend of a device name ("cpu", "cpu:portable"), or NULL with a sentence. */
-const hl_backend *hl_backend_find(const char *device, hl_error *err);
+/* All that are built in; *n is their number. */
+const hl_backend *const *hl_backends(int *n);
+/* The backend of a device name (see hl_session_options), and which of its devices; NULL with a sentence. */
+const hl_backend *hl_backend_find(const char *device, int *ordinal, hl_error *err);
+/* Whether some call reads this form of an entry of the store as it lies; read: by storage. */
+bool hl_plan_reads(const hl_plan *p, int param, hl_dtype dtype, const bool *read);
 
 #endif

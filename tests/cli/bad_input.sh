@@ -65,12 +65,17 @@ for override in optim.lrr=1 lr=1 train=3 train.steps train.steps= train.steps=2.
 done
 bad "'model.compressor=none': model.compressor: expected hybrid, bottleneck, attention or hierarchical, found 'none'" \
     train "$tiny" model.compressor=none
-bad "device 'cuda' is not one of: cpu" train "$tiny" run.dir=new device=cuda
-for command in plan bench; do
-    bad "device 'cuda' is not one of: cpu" $command "$tiny" device=cuda
+for command in train plan bench; do
+    bad "device 'gpu' is not one of: auto, cpu, cpu:portable, cuda, cuda:N" $command "$tiny" device=gpu run.dir=new
+    bad "precision tf32 is computed by GPUs only; on device 'cpu' use fp32" $command "$tiny" device=cpu \
+        precision=tf32 run.dir=new
 done
-bad "device 'cuda' is not one of: cpu" eval run/last.h5 device=cuda
-bad 'no memory for an arena of [0-9]+ bytes; a smaller batch needs less' \
+bad "device 'cuda:x' is not one of" eval run/last.h5 device=cuda:x
+if ! "$hl" devices | grep -q '^cuda'; then
+    bad "device 'cuda(:0)?'.*: " train "$tiny" run.dir=new device=cuda
+    bad "device 'cuda(:9)?'.*: " eval run/last.h5 device=cuda:9
+fi
+bad 'no memory for an arena of [0-9.]+ MiB .*use a smaller batch' \
     bench "$tiny" model.image=4096 train.accumulate=16 --train --batch 65536 # beyond 2^47 bytes: on no machine
 check 'a refused run leaves no directory' test ! -e new
 

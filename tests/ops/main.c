@@ -1,8 +1,10 @@
-/* Every op against its reference on every backend, and every gradient against central differences.
+/* Every op against its reference on every backend, in every storage type it takes, and every gradient against
+ * central differences.
  *     ops_test [OP ...]
  * Prints one line per failure and a summary; exit 1 if anything failed. */
 #include "tests/ops/cases.h"
 
+#include "base/half.h"
 #include "base/philox.h"
 #include "compile/passes.h"
 #include "ops/reference.h"
@@ -17,6 +19,9 @@
 /* Largest |kernel - reference| / (1 + |reference|) for fp32 kernels. Sums of up to some hundred
  * products of values in [-1,1] stay well below. */
 static const double TOLERANCE_F32 = 3e-6;
+/* The same where results are of 16 bits: one rounding, and now and then an operand that a chain of f32 and
+ * one of double have rounded to different neighbours. */
+static const double TOLERANCE_F16 = 1e-3, TOLERANCE_BF16 = 8e-3;
 /* Largest relative difference of the two projections; references and differences are in double. */
 static const double TOLERANCE_GRADIENT = 1e-6;
 
@@ -68,13 +73,22 @@ static double direction(const char *name, int64_t i)
     return value_at(other, i);
 }
 
+static double element(const void *data, hl_dtype dtype, int64_t i)
+{
+    if (dtype == HL_F32)
+        return ((const float *)data)[i];
+    uint16_t bits = ((const uint16_t *)data)[i];
+    return dtype == HL_F16 ? hl_f16_to_float(bits) : hl_bf16_to_float(bits);
+}
+
 static void leaf_value(void *context, const hl_node *leaf, double *data, int64_t count)
 {
     const point *at = context;
     if (leaf->op == &hl_op_param) {
         const hl_param_params *p = leaf->params;
+        hl_param_info info = hl_params_at(at->params, p->index);
         for (int64_t i = 0; i < count; i++)
-            data[i] = hl_params_at(at->params, p->index).data[i];
+            data[i] = element(info.bytes, info.dtype, i);
         return;
     }
     const hl_input_params *p = leaf->params;
@@ -99,16 +113,36 @@ static void fill_session(hl_session *s, const hl_graph *g)
     }
 }
 
-static void compare(const char *op, const hl_case *c, const char *device, const char *output,
-                    const float *got, const double *want, int64_t count)
+/* One way to run a case. */
+typedef struct variant {
+    const char *device;
+    hl_dtype dtype; /* of the op's operands that may be of 16 bits */
+    hl_dtype out;   /* of products: of the result */
+} variant;
+
+static double tolerance_of(const variant *v, const hl_case *c)
 {
-    double limit = TOLERANCE_F32 * (c->loosen > 0 ? c->loosen : 1);
+    double low = v->out == HL_F16 ? TOLERANCE_F16 : v->out == HL_BF16 ? TOLERANCE_BF16 : 0;
+    double f32 = TOLERANCE_F32 * (c->loosen > 0 ? c->loosen : 1);
+    return low > f32 ? low : f32;
+}
+
+/* What f16 cannot hold is infinity, and a product on the way may have overflowed before the result would. */
+static bool overflows(const variant *v, double got, double want)
+{
+    return v->dtype == HL_F16 && isinf(got) && fabs(want) > 1000 && (got > 0) == (want > 0);
+}
+
+static void compare(const char *op, const hl_case *c, const variant *v, const char *output, const float *got,
+                    const double *want, int64_t count)
+{
+    double limit = tolerance_of(v, c);
     for (int64_t i = 0; i < count; i++) {
         double error = fabs(got[i] - want[i]) / (1 + fabs(want[i]));
-        bool same = got[i] == want[i] || (isnan(got[i]) && isnan(want[i]));
+        bool same = got[i] == want[i] || (isnan(got[i]) && isnan(want[i])) || overflows(v, got[i], want[i]);
         if (!same && !(error <= limit)) {
-            fail(op, c, "%s: %s[%lld] is %.9g, the reference says %.9g", device, output, (long long)i, got[i],
-                 want[i]);
+            fail(op, c, "%s, %s -> %s: %s[%lld] is %.9g, the reference says %.9g", v->device,
+                 hl_dtype_name(v->dtype), hl_dtype_name(v->out), output, (long long)i, got[i], want[i]);
             return;
         }
     }
@@ -117,24 +151,79 @@ static void compare(const char *op, const hl_case *c, const char *device, const 
 
 /* 16-bit outputs are checked through a cast back, which cases append themselves. */
 static void check_kernels(const char *op, const hl_case *c, const hl_graph *g, hl_params *params,
-                          const hl_reference *want, const char *device)
+                          const hl_reference *want, const variant *v)
 {
     hl_error err = {0};
-    hl_session *s = hl_session_new(g, params, device, &err);
+    hl_session *s = hl_session_new(g, params, v->device, &err);
     if (!s) {
-        fail(op, c, "%s: %s", device, err.message);
+        fail(op, c, "%s, %s: %s", v->device, hl_dtype_name(v->dtype), err.message);
         return;
     }
     fill_session(s, g);
     if (hl_session_run(s, &err) != HL_OK)
-        fail(op, c, "%s: %s", device, err.message);
+        fail(op, c, "%s, %s: %s", v->device, hl_dtype_name(v->dtype), err.message);
     for (int i = 0; i < g->n_outputs && !err.status; i++) {
         const hl_tensor_info *t = hl_info(g, g->outputs[i].tensor);
         if (t->dtype == HL_F32)
-            compare(op, c, device, g->outputs[i].name, hl_session_output(s, g->outputs[i].name),
+            compare(op, c, v, g->outputs[i].name, hl_session_output(s, g->outputs[i].name),
                     want->value[g->outputs[i].tensor.id], t->count);
     }
     hl_session_free(s);
+}
+
+/* ------------------------------------------------------------------ storage types */
+
+typedef struct lowering {
+    const hl_op_def *op;
+    const variant *v;
+    bool any;
+} lowering;
+
+static const void *params_with_out(hl_graph *g, const hl_node *n, hl_dtype out)
+{
+    unsigned char *params = hl_arena_alloc(g->arena, 1, n->op->params_size);
+    memcpy(params, n->params, n->op->params_size);
+    memcpy(params + n->op->out_dtype, &out, sizeof out);
+    return params;
+}
+
+/* The op's own nodes get operands of 16 bits and give back f32. */
+static bool lower(hl_rewrite *r, const hl_node *n, const hl_tensor *in, hl_tensor *out)
+{
+    lowering *l = r->context;
+    if (n->op != l->op)
+        return false;
+    hl_tensor operand[64];
+    if (n->n_in > 64 || n->op->updates)
+        return false;
+    for (int k = 0; k < n->n_in; k++) {
+        hl_dtype want = hl_low_operand(n->op, k) ? l->v->dtype : n->op->out_dtype ? l->v->out : HL_F32;
+        operand[k] = in[k].id ? hl_cast(r->g, in[k], want) : in[k];
+    }
+    const void *params = n->op->out_dtype ? params_with_out(r->g, n, l->v->out) : n->params;
+    const hl_node *now = hl_graph_append(r->g, n->op, n->n_in, operand, params);
+    for (int k = 0; now && k < n->n_out; k++)
+        out[k] = hl_cast(r->g, hl_node_output(now, k), HL_F32);
+    l->any = true;
+    return true;
+}
+
+static void check_lowered(const hl_op_def *op, const hl_case *c, const hl_graph *expanded, hl_params *params,
+                          const variant *v)
+{
+    hl_error err = {0};
+    hl_reference want = {0};
+    lowering l = {op, v, false};
+    hl_graph *g = hl_graph_rewrite(expanded, lower, &l);
+    point at = {params, 0};
+    if (hl_graph_error(g) ||
+        hl_reference_run(g, leaf_value, &at, hl_params_seed(params), 0, &want, &err) != HL_OK)
+        fail(op->name, c, "%s: %s", hl_dtype_name(v->dtype),
+             hl_graph_error(g) ? hl_graph_error(g) : err.message);
+    else if (l.any)
+        check_kernels(op->name, c, g, params, &want, v);
+    hl_reference_free(&want);
+    hl_graph_free(g);
 }
 
 /* Parameters as they are before a session updates them, to start every backend from the same. */
@@ -145,7 +234,7 @@ static float **save_params(const hl_params *params)
     for (int i = 0; i < n; i++) {
         hl_param_info p = hl_params_at(params, i);
         saved[i] = malloc((size_t)p.count * 4 + 1);
-        memcpy(saved[i], p.data, (size_t)p.count * 4);
+        memcpy(saved[i], p.bytes, (size_t)p.count * hl_dtype_size(p.dtype));
     }
     return saved;
 }
@@ -154,7 +243,8 @@ static void restore_params(hl_params *params, float **saved, bool last)
 {
     for (int i = 0; i < hl_params_count(params); i++) {
         hl_param_info p = hl_params_at(params, i);
-        memcpy(p.data, saved[i], (size_t)p.count * 4);
+        memcpy(p.bytes, saved[i], (size_t)p.count * hl_dtype_size(p.dtype));
+        hl_params_touch(params, i);
         if (last)
             free(saved[i]);
     }
@@ -266,6 +356,12 @@ static void check_gradient(const char *op, const hl_case *c, hl_params *params, 
 
 /* ------------------------------------------------------------------ cases */
 
+static const char *const devices[] = {"cpu:portable", "cpu",
+#ifdef HL_CUDA
+                                      "cuda",
+#endif
+                                      NULL};
+
 static bool has_inputs(const hl_graph *g)
 {
     hl_tensor wrt[MAX_INPUTS];
@@ -304,11 +400,19 @@ static void run_case(const hl_op_def *op, const hl_case *c)
     if (differentiate)
         check_gradient(op->name, c, params, expanded, &want);
     float **saved = save_params(params);
-    const char *const devices[] = {"cpu:portable", "cpu"};
-    for (int d = 0; d < 2; d++) {
-        check_kernels(op->name, c, expanded, params, &want, devices[d]);
-        restore_params(params, saved, d == 1);
+    for (int d = 0; devices[d]; d++) {
+        const variant plain = {devices[d], HL_F32, HL_F32};
+        check_kernels(op->name, c, expanded, params, &want, &plain);
+        restore_params(params, saved, false);
+        for (int t = HL_F16; t < HL_DTYPES && op->low_in && !c->loosen; t++) {
+            const variant low = {devices[d], (hl_dtype)t, op->low_out ? (hl_dtype)t : HL_F32};
+            const variant wide = {devices[d], (hl_dtype)t, HL_F32};
+            check_lowered(op, c, expanded, params, &low);
+            if (op->out_dtype)
+                check_lowered(op, c, expanded, params, &wide);
+        }
     }
+    restore_params(params, saved, true);
 done:
     hl_reference_free(&want);
     hl_graph_free(expanded);

@@ -327,8 +327,11 @@ static bool check_training(run *r)
     hl_loss l = build_training(r, g);
     hl_output(g, "total", l.total);
     hl_adamw(g, r->params, l.total,
-             (hl_adamw_options){(float)r->f.beta1, (float)r->f.beta2, (float)r->f.eps,
-                                (float)r->f.weight_decay, (float)r->f.clip, false});
+             (hl_adamw_options){.beta1 = (float)r->f.beta1,
+                                .beta2 = (float)r->f.beta2,
+                                .eps = (float)r->f.eps,
+                                .weight_decay = (float)r->f.weight_decay,
+                                .clip = (float)r->f.clip});
     hl_session *s = hl_session_new(g, r->params, r->device, &err);
     hl_graph_free(g);
     bool ok = s ? train(r, s) : die("training", &err);

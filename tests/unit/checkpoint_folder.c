@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-static hl_status save(const char *dir, int keep, const hl_params *params, uint64_t step, hl_error *err)
+static hl_status save(const char *dir, int keep, hl_params *params, uint64_t step, hl_error *err)
 {
     hl_checkpoint_meta meta = small_meta(step);
     return hl_checkpoint_save(dir, keep, params, &meta, NULL, err);

@@ -44,8 +44,11 @@ static void describe(call *c, const layer *l, kind k, hl_activation activation)
     int64_t w = (l->W + 2 * l->padding - l->kernel) / l->stride + 1;
     hl_view x = view(l->B, l->I, l->H, l->W), y = view(l->B, l->O, h, w);
     hl_view weights = view(l->O, l->I, l->kernel, l->kernel);
-    c->params = (hl_conv_params){l->stride, l->padding, k == BACKWARD_FILTER ? l->kernel : l->H,
-                                 k == BACKWARD_FILTER ? l->kernel : l->W, activation};
+    c->params = (hl_conv_params){.stride = l->stride,
+                                 .padding = l->padding,
+                                 .height = k == BACKWARD_FILTER ? l->kernel : l->H,
+                                 .width = k == BACKWARD_FILTER ? l->kernel : l->W,
+                                 .activation = activation};
     c->in[0] = k == BACKWARD_DATA ? y : x;
     c->in[1] = k == BACKWARD_FILTER ? y : weights;
     if (k == FORWARD)

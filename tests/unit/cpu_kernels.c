@@ -17,7 +17,7 @@
 #include "kernels/cpu/kernels.def"
 #undef HL_KERNEL
 
-static const hl_clock the_clock = {0x123456789abcdefu, 77};
+static const hl_clock the_clock = {0x123456789abcdefu, 77, 0};
 
 /* Some numbers in [-1,1), the same every time. */
 static void draw(float *x, int64_t n, uint32_t stream)
@@ -262,13 +262,16 @@ static void test_dropout_factors(void **state)
 static void adamw(float *p, float *m, float *v, float **next, int64_t offset, int64_t covered, float scale)
 {
     float rate = 0.01f, count = 3;
-    const hl_adamw_params a = {offset, 0.9f, 0.999f, 1e-8f, 0.1f};
-    hl_view operands[] = {
-        view(p, 1, ALL, 0, 0),    view(m, 1, ALL, 0, 0),
-        view(v, 1, ALL, 0, 0),    covered >= 0 ? view(in[6], 1, covered, 0, 0) : (hl_view){0},
-        view(&scale, 0, 0, 0, 0), view(&rate, 0, 0, 0, 0),
-        view(&count, 0, 0, 0, 0)};
-    hl_call c = {.params = &a, .n_in = 7, .n_out = 3, .in = operands};
+    const hl_adamw_params a = {offset, 0.9f, 0.999f, 1e-8f, 0.1f, 0, 0};
+    hl_view operands[] = {view(p, 1, ALL, 0, 0),
+                          view(m, 1, ALL, 0, 0),
+                          view(v, 1, ALL, 0, 0),
+                          {0},
+                          covered >= 0 ? view(in[6], 1, covered, 0, 0) : (hl_view){0},
+                          view(&scale, 0, 0, 0, 0),
+                          view(&rate, 0, 0, 0, 0),
+                          view(&count, 0, 0, 0, 0)};
+    hl_call c = {.params = &a, .n_in = 8, .n_out = 3, .in = operands};
     for (int k = 0; k < 3; k++)
         c.out[k] = view(next[k], 1, ALL, 0, 0);
     run(&hl_cpu_adamw, &c);
@@ -318,7 +321,7 @@ static void test_adamw_small_decay(void **state)
 {
     (void)state;
     float rate = 1e-4f, count = 1, scale = 1;
-    const hl_adamw_params a = {0, 0.9f, 0.999f, 1e-8f, 0.0123f};
+    const hl_adamw_params a = {0, 0.9f, 0.999f, 1e-8f, 0.0123f, 0, 0};
     double before = 0, after = 0;
     for (int64_t i = 0; i < ALL; i++)
         before += in[0][i] = 1.0f + (float)i / ALL;
@@ -327,11 +330,12 @@ static void test_adamw_small_decay(void **state)
                           moments,
                           moments,
                           {0},
+                          {0},
                           view(&scale, 0, 0, 0, 0),
                           view(&rate, 0, 0, 0, 0),
                           view(&count, 0, 0, 0, 0)};
     run(&hl_cpu_adamw,
-        &(hl_call){.params = &a, .n_in = 7, .n_out = 3, .in = operands, .out = {p, moments, moments}});
+        &(hl_call){.params = &a, .n_in = 8, .n_out = 3, .in = operands, .out = {p, moments, moments}});
     for (int64_t i = 0; i < ALL; i++)
         after += in[0][i];
     double lost = (before - after) / before;

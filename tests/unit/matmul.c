@@ -70,7 +70,7 @@ static void describe(call *c, int64_t M, int64_t N, int64_t K, bool ta, bool tb,
 {
     static const hl_activation activations[] = {HL_ACT_NONE, HL_ACT_RELU, HL_ACT_GELU, HL_ACT_NONE};
     memset(c, 0, sizeof *c);
-    c->params = (hl_matmul_params){ta, tb, activations[e]};
+    c->params = (hl_matmul_params){.transpose_a = ta, .transpose_b = tb, .activation = activations[e]};
     c->in[0] = ta ? view(2, K, M) : view(2, M, K);
     c->in[1] = tb ? view(2, N, K) : view(2, K, N);
     if (e == BIAS_RELU || e == BIAS_ADDEND_GELU)

@@ -22,8 +22,9 @@ static int declare(hl_params *params, const char *name, hl_shape shape, hl_init 
 {
     int index = -1;
     hl_error err = {0};
-    assert_int_equal(
-        hl_params_declare(params, name, HL_PARAMETER, shape, (hl_init_rule){kind, 0}, &index, &err), HL_OK);
+    assert_int_equal(hl_params_declare(params, name, HL_PARAMETER, HL_F32, shape, (hl_init_rule){kind, 0, 0},
+                                       &index, &err),
+                     HL_OK);
     return index;
 }
 
@@ -62,7 +63,7 @@ static void refuse(hl_params *params, const char *name, hl_role role, hl_shape s
 {
     int index, before = hl_params_count(params);
     hl_error err = {0};
-    assert_int_equal(hl_params_declare(params, name, role, shape, init, &index, &err), status);
+    assert_int_equal(hl_params_declare(params, name, role, HL_F32, shape, init, &index, &err), status);
     assert_non_null(strstr(err.message, a));
     assert_non_null(strstr(err.message, b));
     assert_int_equal(hl_params_count(params), before);
@@ -71,7 +72,7 @@ static void refuse(hl_params *params, const char *name, hl_role role, hl_shape s
 static void test_bad_declarations(void **state)
 {
     (void)state;
-    const hl_init_rule zeros = {HL_ZEROS, 0};
+    const hl_init_rule zeros = {HL_ZEROS, 0, 0};
     char name[HL_PARAM_NAME_MAX + 2];
     hl_params *params = hl_params_new(1);
     declare(params, "w", SHAPE(2, 3), HL_ZEROS);
@@ -83,8 +84,10 @@ static void test_bad_declarations(void **state)
     refuse(params, "n", HL_PARAMETER, SHAPE(2, -3), zeros, HL_ERR_SHAPE, "'n'", "[2,-3]");
     refuse(params, "n", HL_PARAMETER, SHAPE(INT64_MAX, 2), zeros, HL_ERR_SHAPE, "'n'", "too large");
     refuse(params, "n", HL_PARAMETER, SHAPE(INT64_MAX / 4), zeros, HL_ERR_SHAPE, "'n'", "too large");
-    refuse(params, "n", HL_PARAMETER, SHAPE(5), (hl_init_rule){HL_XAVIER, 0}, HL_ERR_SHAPE, "Xavier", "[5]");
-    refuse(params, "n", HL_PARAMETER, SHAPE(5), (hl_init_rule){HL_FAN_IN, -1}, HL_ERR_USAGE, "fan-in", "-1");
+    refuse(params, "n", HL_PARAMETER, SHAPE(5), (hl_init_rule){HL_XAVIER, 0, 0}, HL_ERR_SHAPE, "Xavier",
+           "[5]");
+    refuse(params, "n", HL_PARAMETER, SHAPE(5), (hl_init_rule){HL_FAN_IN, -1, 0}, HL_ERR_USAGE, "fan-in",
+           "-1");
     refuse(params, "", HL_PARAMETER, SHAPE(5), zeros, HL_ERR_USAGE, "1 to 255 bytes", "has 0");
     refuse(params, ".", HL_PARAMETER, SHAPE(5), zeros, HL_ERR_USAGE, "'.'", "dot");
     refuse(params, "a/b", HL_PARAMETER, SHAPE(5), zeros, HL_ERR_USAGE, "a/b", "byte 1");
@@ -193,7 +196,7 @@ static void check_moments(hl_shape shape, hl_init_rule init, double variance, do
     int index;
     hl_error err = {0};
     hl_params *params = hl_params_new(11);
-    assert_int_equal(hl_params_declare(params, "w", HL_PARAMETER, shape, init, &index, &err), HL_OK);
+    assert_int_equal(hl_params_declare(params, "w", HL_PARAMETER, HL_F32, shape, init, &index, &err), HL_OK);
     fill(params);
     hl_param_info w = hl_params_at(params, index);
     double n = (double)w.count, sum = 0, squares = 0, most = 0, lag = 0;
@@ -213,12 +216,12 @@ static void check_moments(hl_shape shape, hl_init_rule init, double variance, do
 static void test_distributions(void **state)
 {
     (void)state;
-    check_moments(SHAPE(1000, 25, 2, 2), (hl_init_rule){HL_FAN_IN, 0}, 0.01 / 3, 0.99 * 0.1, 0.1);
-    check_moments(SHAPE(100000), (hl_init_rule){HL_FAN_IN, 16}, 0.0625 / 3, 0.99 * 0.25, 0.25);
-    check_moments(SHAPE(400, 300), (hl_init_rule){HL_FAN_IN, 64}, 1.0 / 64 / 3, 0.99 * 0.125, 0.125);
-    check_moments(SHAPE(300, 300), (hl_init_rule){HL_XAVIER, 0}, 0.01 / 3, 0.99 * 0.1, 0.1);
+    check_moments(SHAPE(1000, 25, 2, 2), (hl_init_rule){HL_FAN_IN, 0, 0}, 0.01 / 3, 0.99 * 0.1, 0.1);
+    check_moments(SHAPE(100000), (hl_init_rule){HL_FAN_IN, 16, 0}, 0.0625 / 3, 0.99 * 0.25, 0.25);
+    check_moments(SHAPE(400, 300), (hl_init_rule){HL_FAN_IN, 64, 0}, 1.0 / 64 / 3, 0.99 * 0.125, 0.125);
+    check_moments(SHAPE(300, 300), (hl_init_rule){HL_XAVIER, 0, 0}, 0.01 / 3, 0.99 * 0.1, 0.1);
     /* The largest of 100000 normals is outside 3.8..5.9 for one seed in 2500. */
-    check_moments(SHAPE(1, 100000), (hl_init_rule){HL_NORMAL, 0}, 1, 3.8, 5.9);
+    check_moments(SHAPE(1, 100000), (hl_init_rule){HL_NORMAL, 0, 0}, 1, 3.8, 5.9);
 }
 
 static void test_small_sizes_and_constants(void **state)
@@ -270,9 +273,9 @@ static void test_released_data(void **state)
     hl_error err = {0};
     hl_params *params = hl_params_new(1);
     declare(params, "a", SHAPE(4), HL_ONES);
-    hl_params_release_data(params, 0); /* has none yet: nothing is lost */
+    hl_params_release_data(params, 0, HL_F32); /* has none yet: nothing is lost */
     fill(params);
-    hl_params_release_data(params, 0);
+    hl_params_release_data(params, 0, HL_F32);
     assert_null(hl_params_at(params, 0).data);
     assert_int_equal(hl_params_materialize(params, &err), HL_ERR_USAGE);
     assert_non_null(strstr(err.message, "'a' was let go"));
@@ -301,8 +304,8 @@ static void test_no_memory(void **state)
             char name[8];
             int index;
             snprintf(name, sizeof name, "p%d", i);
-            status = hl_params_declare(params, name, HL_PARAMETER, SHAPE(2), (hl_init_rule){HL_ONES, 0},
-                                       &index, &err);
+            status = hl_params_declare(params, name, HL_PARAMETER, HL_F32, SHAPE(2),
+                                       (hl_init_rule){HL_ONES, 0, 0}, &index, &err);
             if (status != HL_OK) {
                 assert_int_equal(hl_params_count(params), i);
                 assert_int_equal(hl_params_find(params, name), -1);

@@ -1,5 +1,7 @@
 #include "compile/place.h"
 
+#include "base/memory.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

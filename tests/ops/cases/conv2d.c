@@ -75,7 +75,7 @@ const hl_case cases_conv2d[] = {
      .error = "conv2d: x [2,3,8,8] has 3 channels, w [5,2,3,3] takes 2 and gives 5"},
     {"misfit bias", build_misfit, .size = {4, 2, 2, 4}, .error = "conv2d: the bias is [4], it must be [5]"},
     {"misfit rank", build_misfit, .size = {3, 2, 2, 5}, .error = "conv2d: x [2,2,8] must be [B,I,H,W]"},
-    {"16 bits", build_half, .size = {1, 1, 2, 2}, .error = "conv2d: operand 0 is bf16"},
+    {"16 bits", build_half, .size = {1, 1, 2, 2}, .error = "conv2d: operands bf16 and f32"},
     {0},
 };
 

@@ -13,8 +13,8 @@ static void output_all(hl_graph *g, int n, const hl_tensor *d)
 static void build_net(hl_graph *g, hl_params *params, const int64_t *s)
 {
     hl_tensor x = case_input(g, "x", 2, s[0], s[1], 0, 0), t = case_input(g, "t", 2, s[0], s[1], 0, 0);
-    hl_tensor w = hl_param(g, params, "w", 2, (int64_t[]){s[1], s[1]}, (hl_init_rule){HL_FAN_IN, 0});
-    hl_tensor b = hl_param(g, params, "b", 1, s + 1, (hl_init_rule){HL_NORMAL, 0});
+    hl_tensor w = hl_param(g, params, "w", 2, (int64_t[]){s[1], s[1]}, (hl_init_rule){HL_FAN_IN, 0, 0});
+    hl_tensor b = hl_param(g, params, "b", 1, s + 1, (hl_init_rule){HL_NORMAL, 0, 0});
     hl_tensor loss = hl_mse(g, hl_mul(g, hl_gelu(g, hl_linear(g, x, w, b)), x), t), d[4];
     hl_gradient(g, loss, 4, (hl_tensor[]){w, b, x, t}, d);
     output_all(g, 4, d);

@@ -50,7 +50,7 @@ const hl_case cases_input[] = {
 /* size: dims of the first declaration, dims of the second, init */
 static void build_param(hl_graph *g, hl_params *params, const int64_t *s)
 {
-    hl_init_rule init = {(hl_init)s[4], 0};
+    hl_init_rule init = {(hl_init)s[4], 0, 0};
     hl_tensor a = hl_param(g, params, "layer.weight", 2, s, init);
     hl_tensor b = hl_param(g, params, "layer.weight", 2, s + 2, init);
     hl_output(g, "y", hl_add(g, a, hl_scale(g, b, 2)));
@@ -59,14 +59,14 @@ static void build_param(hl_graph *g, hl_params *params, const int64_t *s)
 /* What an input is multiplied by is a parameter: its derivative goes through the leaf. */
 static void build_used(hl_graph *g, hl_params *params, const int64_t *s)
 {
-    hl_tensor w = hl_param(g, params, "weight", 2, s, (hl_init_rule){HL_NORMAL, 0});
+    hl_tensor w = hl_param(g, params, "weight", 2, s, (hl_init_rule){HL_NORMAL, 0, 0});
     hl_output(g, "y", hl_mul(g, case_input(g, "x", 2, s[0], s[1], 0, 0), w));
 }
 
 static void build_two_roles(hl_graph *g, hl_params *params, const int64_t *s)
 {
-    hl_tensor a = hl_param(g, params, "x", 2, s, (hl_init_rule){HL_ONES, 0});
-    hl_output(g, "y", hl_add(g, a, hl_state(g, params, "x", 2, s)));
+    hl_tensor a = hl_param(g, params, "x", 2, s, (hl_init_rule){HL_ONES, 0, 0});
+    hl_output(g, "y", hl_add(g, a, hl_state(g, params, "x", HL_F32, 0, 2, s)));
 }
 
 const hl_case cases_param[] = {

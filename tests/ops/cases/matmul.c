@@ -14,7 +14,7 @@ static void build(hl_graph *g, hl_params *params, const int64_t *s)
 static void build_fused(hl_graph *g, hl_params *params, const int64_t *s)
 {
     (void)params;
-    hl_matmul_params p = {false, true, (hl_activation)s[3]};
+    hl_matmul_params p = {false, true, (hl_activation)s[3], HL_F32, HL_MATH_EXACT};
     hl_tensor in[] = {case_input(g, "a", 2, s[0], s[2], 0, 0), case_input(g, "b", 2, s[1], s[2], 0, 0),
                       case_input(g, "bias", 1, s[1], 0, 0, 0), case_input(g, "addend", 2, s[0], s[1], 0, 0)};
     hl_output(g, "y", hl_graph_apply(g, &hl_op_matmul, 4, in, &p));

@@ -1,0 +1,287 @@
+/* Binding: a plan's calls get addresses, in an arena and in the parameter store. */
+#include "run/session.h"
+
+#include "base/error.h"
+#include "ops/ops.h"
+#include "run/params.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ memory of the backend */
+
+static hl_status allocate(hl_session *s, size_t bytes, unsigned char **memory, hl_error *err)
+{
+    void *got = NULL;
+    hl_status status = HL_OK;
+    if (!bytes)
+        return HL_OK;
+    if (s->table)
+        status = s->table->allocate(s->device, bytes, &got, err);
+    else if (!(got = hl_alloc_tensor(bytes)))
+        status = hl_fail(err, HL_ERR_MEMORY, "%zu bytes cannot be allocated", bytes);
+    *memory = got;
+    return status;
+}
+
+static void release(hl_session *s, unsigned char *memory, size_t bytes)
+{
+    if (!s->table)
+        hl_free_tensor(memory, bytes);
+    else if (memory)
+        s->table->release(s->device, memory);
+}
+
+/* What the plan needs, and how much smaller a batch would have to be: only the arena grows with it. */
+static hl_status too_large(const hl_session *s, hl_error *err)
+{
+    const hl_memory *m = &s->plan->memory;
+    char needs[256] = "", fits[128] = "use a smaller batch or model";
+    size_t used = 0;
+    for (int k = 0; k < HL_MEM_KINDS; k++)
+        if (m->by_kind[k] && used < sizeof needs)
+            used += (size_t)snprintf(needs + used, sizeof needs - used, "%s%s %.1f", used ? ", " : "",
+                                     hl_memory_kind_name((hl_memory_kind)k),
+                                     (double)m->by_kind[k] / (1 << 20));
+    hl_device_info info;
+    if (s->table && s->table->describe(s->plan->ordinal, &info, NULL) == HL_OK)
+        snprintf(fits, sizeof fits, "a batch of %.0f%% of this one would fit in what is free",
+                 100 * (double)info.free / (double)m->arena);
+    return hl_fail_prefix(
+        err,
+        "no memory for an arena of %.1f MiB (the plan needs, in MiB: %s; total %.1f; see hl plan); "
+        "%s",
+        (double)m->arena / (1 << 20), needs, (double)m->total / (1 << 20), fits);
+}
+
+/* ------------------------------------------------------------------ addresses */
+
+static void *address(const hl_session *s, hl_location at)
+{
+    const hl_storage *storage = &s->plan->storages[at.storage];
+    if (storage->kind == HL_IN_ARENA)
+        return s->arena + storage->block.offset + at.offset;
+    return storage->data ? (unsigned char *)storage->data + at.offset : NULL;
+}
+
+void *hl_session_host(const hl_session *s, hl_location at)
+{
+    const hl_storage *storage = &s->plan->storages[at.storage];
+    if (!s->table)
+        return address(s, at);
+    if (storage->kind != HL_IN_ARENA || !storage->traffic)
+        return NULL;
+    return s->crossing + storage->block.offset + at.offset;
+}
+
+static void bind_call(hl_session *s, int index)
+{
+    hl_plan *p = s->plan;
+    hl_call *c = &p->calls[index];
+    const hl_node *n = p->call_nodes[index];
+    c->clock = (const hl_clock *)(const void *)s->arena;
+    c->queue = s->queue;
+    for (int k = 0; k < n->n_in; k++)
+        c->in[k].data = n->in[k].id ? address(s, p->locations[n->in[k].id]) : NULL;
+    for (int k = 0; k < n->n_out; k++)
+        c->out[k].data = address(s, p->locations[n->first_out + k]);
+    if (p->workspaces[index] >= 0)
+        c->workspace = address(s, (hl_location){p->workspaces[index], 0});
+}
+
+/* ------------------------------------------------------------------ the store */
+
+/* The values themselves before copies of them: a copy may need them. */
+static hl_status refresh_all(hl_session *s, bool copies, hl_error *err)
+{
+    hl_plan *p = s->plan;
+    hl_status status = HL_OK;
+    for (int i = 0; i < p->n_storages && status == HL_OK; i++) {
+        hl_storage *st = &p->storages[i];
+        bool copy = st->kind == HL_IN_STORE && st->category == HL_MEM_COPIES;
+        if (st->kind != HL_IN_STORE || copy != copies || st->let_go ||
+            (st->data && hl_params_fresh(s->params, st->param, st->dtype, s->table != NULL)))
+            continue;
+        status = hl_params_freshen(s->params, st->param, st->dtype, s->table != NULL, &st->data, err);
+    }
+    return status;
+}
+
+hl_status hl_session_refresh(hl_session *s, hl_error *err)
+{
+    hl_status status = refresh_all(s, false, err);
+    return status == HL_OK ? refresh_all(s, true, err) : status;
+}
+
+static void publish_all(hl_session *s, bool copies)
+{
+    for (int i = 0; i < s->plan->n_storages; i++) {
+        const hl_storage *st = &s->plan->storages[i];
+        bool copy = st->category == HL_MEM_COPIES;
+        if (st->kind != HL_IN_STORE || !st->updated || copy != copies)
+            continue;
+        if (copy)
+            hl_params_updated_copy(s->params, st->param, st->dtype, s->table != NULL);
+        else
+            hl_params_updated(s->params, st->param, s->table != NULL);
+    }
+}
+
+void hl_session_publish(hl_session *s)
+{
+    publish_all(s, false);
+    publish_all(s, true);
+}
+
+/* ------------------------------------------------------------------ packed weights */
+
+static size_t packed_bytes(const hl_plan *p)
+{
+    size_t sum = 0;
+    for (int i = 0; i < p->n_calls; i++)
+        sum += hl_size_align(p->calls[i].pack_bytes, HL_ALIGN);
+    return sum;
+}
+
+/* Storages of the store that some call reads as they lie. */
+static void mark_read(const hl_plan *p, bool *read)
+{
+    for (int i = 0; i < p->n_calls; i++) {
+        const hl_node *n = p->call_nodes[i];
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k].id && !(p->calls[i].pack_bytes && p->calls[i].pack_input == k))
+                read[p->locations[n->in[k].id].storage] = true;
+    }
+}
+
+static hl_status pack_calls(hl_session *s, hl_error *err)
+{
+    hl_plan *p = s->plan;
+    size_t total = packed_bytes(p), used = 0;
+    hl_status status = allocate(s, total, &s->packed, err);
+    if (status != HL_OK)
+        return hl_fail_prefix(err, "no memory for %zu bytes of packed weights", total);
+    if (!s->table)
+        hl_poison(s->packed, total);
+    for (int i = 0; i < p->n_calls && status == HL_OK; i++) {
+        hl_call *c = &p->calls[i];
+        if (!c->pack_bytes)
+            continue;
+        c->packed = s->packed + used;
+        used += hl_size_align(c->pack_bytes, HL_ALIGN);
+        status = c->kernel->pack(c, c->in[c->pack_input].data, c->packed, err);
+    }
+    return status;
+}
+
+/* Lets go of what nothing reads any more on the host: what was packed or went to the device, and parameters
+ * of which only a copy is read. */
+static void let_go(hl_session *s, const bool *read)
+{
+    hl_plan *p = s->plan;
+    for (int i = 0; i < p->n_storages; i++) {
+        hl_storage *st = &p->storages[i];
+        if (st->kind != HL_IN_STORE)
+            continue;
+        if (st->category == HL_MEM_COPIES && (s->table || !hl_plan_reads(p, st->param, HL_F32, read)))
+            hl_params_release_data(s->params, st->param, HL_F32);
+        if (read[i] && !s->table)
+            continue;
+        hl_params_release_data(s->params, st->param, st->dtype);
+        st->let_go = true;
+        if (!s->table)
+            st->data = NULL;
+    }
+}
+
+/* A frozen session packs its weights once. */
+static hl_status freeze(hl_session *s, hl_error *err)
+{
+    hl_plan *p = s->plan;
+    bool *read = hl_alloc((size_t)p->n_storages + 1, sizeof *read);
+    if (!read)
+        return hl_fail(err, HL_ERR_MEMORY, "no memory to pack weights");
+    mark_read(p, read);
+    hl_status status = pack_calls(s, err);
+    if (status == HL_OK)
+        let_go(s, read);
+    for (int i = 0; i < p->n_calls && status == HL_OK; i++)
+        bind_call(s, i);
+    hl_free(read);
+    return status;
+}
+
+/* ------------------------------------------------------------------ opening */
+
+/* What a caller does not set is the scalar's value, or zeros. */
+static void set_inputs(hl_session *s)
+{
+    const hl_graph *g = s->plan->graph;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const hl_input_params *in = g->nodes[i]->params;
+        if (g->nodes[i]->op != &hl_op_input)
+            continue;
+        hl_location at = s->plan->locations[g->nodes[i]->first_out];
+        if (in->scalar)
+            *(float *)hl_session_host(s, at) = in->value;
+        else
+            memset(hl_session_host(s, at), 0, s->plan->storages[at.storage].block.bytes);
+    }
+}
+
+static hl_status open_device(hl_session *s, hl_error *err)
+{
+    const hl_plan *p = s->plan;
+    hl_status status = s->table->open(p->ordinal, &s->device, err);
+    if (status != HL_OK)
+        return hl_fail_prefix(err, "device '%s:%d' (device: cpu runs without a GPU)", p->backend->name,
+                              p->ordinal);
+    return hl_params_attach(s->params, s->table, p->ordinal, err);
+}
+
+static hl_status open_queue(hl_session *s, hl_error *err)
+{
+    const hl_plan *p = s->plan;
+    s->crossing = hl_alloc_tensor(p->in_bytes + p->out_bytes);
+    if (!s->crossing)
+        return hl_fail(err, HL_ERR_MEMORY, "no memory for %zu bytes of inputs and outputs",
+                       p->in_bytes + p->out_bytes);
+    hl_traffic traffic = {s->arena, s->arena + p->in_bytes, p->in_bytes, p->out_bytes, p->n_calls + 1};
+    return s->table->queue_new(s->device, &traffic, &s->queue, err);
+}
+
+hl_status hl_session_bind(hl_session *s, hl_error *err)
+{
+    hl_plan *p = s->plan;
+    s->table = p->backend->device;
+    hl_status status = s->table ? open_device(s, err) : HL_OK;
+    if (status == HL_OK)
+        status = hl_session_refresh(s, err);
+    if (status == HL_OK && (status = allocate(s, p->memory.arena, &s->arena, err)) != HL_OK)
+        return too_large(s, err);
+    if (status == HL_OK && s->table)
+        status = open_queue(s, err);
+    if (status == HL_OK && !(s->seconds = hl_alloc((size_t)p->n_calls, sizeof *s->seconds)))
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory to profile %d calls", p->n_calls);
+    if (status != HL_OK)
+        return status;
+    for (int i = 0; i < p->n_calls; i++)
+        bind_call(s, i);
+    hl_poison(s->table ? s->crossing : s->arena, s->table ? p->in_bytes + p->out_bytes : p->memory.arena);
+    set_inputs(s);
+    return p->frozen ? freeze(s, err) : HL_OK;
+}
+
+void hl_session_unbind(hl_session *s)
+{
+    const hl_plan *p = s->plan;
+    if (s->queue)
+        s->table->queue_free(s->queue);
+    if (s->table && !s->device)
+        return; /* it could not be opened */
+    release(s, s->arena, p->memory.arena);
+    release(s, s->packed, packed_bytes(p));
+    hl_free_tensor(s->crossing, p->in_bytes + p->out_bytes);
+    if (s->device)
+        s->table->close(s->device);
+}
