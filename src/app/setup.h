@@ -6,8 +6,6 @@
 #include "app/trainer.h"
 #include "io/checkpoint.h"
 
-#define HL_VERSION "0.1.0"
-
 hl_trainer_options hl_setup_trainer(const hl_config *cfg);
 hl_data_shape hl_setup_data_shape(const hl_model_options *o);
 /* NULL on error, which names the key or the file. */

@@ -132,9 +132,11 @@ const hl_kernel *hl_kernel_for(const hl_backend *backend, const char *op, const 
 /* The CPU with everything built in, and with the portable kernels alone. */
 extern const hl_backend hl_backend_cpu;
 extern const hl_backend hl_backend_cpu_portable;
-#ifdef HL_CUDA
-extern const hl_backend hl_backend_cuda;
-#endif
+/* NVIDIA GPUs: in libhl_cuda.so, see run/plugin.h. hl_cuda_version tells the contract that it was built for. */
+extern HL_API const hl_backend hl_backend_cuda;
+extern HL_API const char *const hl_cuda_version;
+/* Changes with hl's version and with these structs. */
+#define HL_BACKEND_VERSION HL_VERSION " (backend 1)"
 
 #ifdef __cplusplus
 }
