@@ -1,5 +1,8 @@
 /* Convolutions by cuDNN, in NCHW as the tensors lie. Of its algorithms only those that are products of
- * matrices: they are deterministic, and round like a product where Winograd's and Fourier's lose digits. */
+ * matrices: they are deterministic, and round like a product where Winograd's and Fourier's lose digits.
+ *
+ * cuDNN's result has the type of its operands. Where ours are of 16 bits and the result is f32, the operands
+ * are widened first: tf32 holds them as they are, so that tensor cores multiply them exactly. */
 #include "kernels/cuda/epilogue.h"
 
 #include "base/memory.h"
@@ -14,8 +17,8 @@ typedef enum conv_kind { FORWARD, DATA, FILTER } conv_kind;
 /* What a call keeps. The descriptors are made at the first run: they need the library, a plan does not. */
 typedef struct convolution {
     conv_kind kind;
-    size_t copy;    /* bytes of the result in 16 bits, before it becomes f32; else 0 */
-    size_t scratch; /* bytes the library may use after that */
+    size_t widened[2]; /* bytes of the operands as f32, at the beginning of the workspace; 0: as they are */
+    size_t scratch;    /* bytes the library may use after that */
     bool chosen;
     cudnnTensorDescriptor_t x, y;
     cudnnFilterDescriptor_t w;
@@ -93,6 +96,11 @@ static bool countable(const hl_view *v)
     return fits;
 }
 
+static size_t widened_bytes(const hl_view *v)
+{
+    return hl_size_align((size_t)v->count * sizeof(float), HL_SCRATCH_ALIGN);
+}
+
 static bool is_empty(const hl_call *c)
 {
     return !c->in[0].count || !c->in[1].count || !c->out[0].count;
@@ -107,10 +115,10 @@ static hl_status prepare(hl_call *c, conv_kind kind, hl_error *err)
     if (!k)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the plan of a convolution");
     k->kind = kind;
-    if (c->out[0].dtype != c->in[0].dtype)
-        k->copy = hl_size_align((size_t)c->out[0].count * 2, HL_SCRATCH_ALIGN);
+    for (int i = 0; i < 2 && c->out[0].dtype != c->in[0].dtype; i++)
+        k->widened[i] = widened_bytes(&c->in[i]);
     k->scratch = scratch_for(c, kind);
-    c->workspace_bytes = is_empty(c) ? 0 : k->copy + k->scratch + HL_SCRATCH_ALIGN;
+    c->workspace_bytes = is_empty(c) ? 0 : k->widened[0] + k->widened[1] + k->scratch + HL_SCRATCH_ALIGN;
     c->state = k;
     return HL_OK;
 }
@@ -145,7 +153,7 @@ static void release(hl_call *c)
 static cudnnMathType_t math_of(const hl_call *c)
 {
     if (c->in[0].dtype != HL_F32)
-        return CUDNN_TENSOR_OP_MATH;
+        return c->out[0].dtype == HL_F32 ? CUDNN_DEFAULT_MATH : CUDNN_TENSOR_OP_MATH;
     return params_of(c)->math == HL_MATH_TF32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
 }
 
@@ -179,7 +187,7 @@ static cudnnStatus_t set_window(cudnnConvolutionDescriptor_t *window, const hl_c
 
 static cudnnStatus_t make_descriptors(const hl_call *c, convolution *k)
 {
-    hl_dtype dtype = c->in[0].dtype;
+    hl_dtype dtype = c->out[0].dtype;
     cudnnDataType_t type = dtype == HL_F16    ? CUDNN_DATA_HALF
                            : dtype == HL_BF16 ? CUDNN_DATA_BFLOAT16
                                               : CUDNN_DATA_FLOAT;
@@ -271,21 +279,39 @@ static hl_status choose(const hl_call *c, convolution *k, cudnnHandle_t dnn, hl_
 
 /* ------------------------------------------------------------------ every run */
 
-static cudnnStatus_t convolve(const hl_call *c, const convolution *k, cudnnHandle_t dnn, void *result)
+static cudnnStatus_t convolve(const hl_call *c, const convolution *k, cudnnHandle_t dnn,
+                              const void *const *in)
 {
     const float one = 1, zero = 0;
-    void *scratch = static_cast<char *>(hl_scratch(c)) + k->copy;
+    void *scratch = static_cast<char *>(hl_scratch(c)) + k->widened[0] + k->widened[1],
+         *result = c->out[0].data;
     if (k->kind == FORWARD)
-        return cudnnConvolutionForward(dnn, &one, k->x, c->in[0].data, k->w, c->in[1].data, k->window,
+        return cudnnConvolutionForward(dnn, &one, k->x, in[0], k->w, in[1], k->window,
                                        (cudnnConvolutionFwdAlgo_t)k->algorithm, scratch, k->scratch, &zero,
                                        k->y, result);
     if (k->kind == DATA)
-        return cudnnConvolutionBackwardData(dnn, &one, k->w, c->in[1].data, k->y, c->in[0].data, k->window,
+        return cudnnConvolutionBackwardData(dnn, &one, k->w, in[1], k->y, in[0], k->window,
                                             (cudnnConvolutionBwdDataAlgo_t)k->algorithm, scratch, k->scratch,
                                             &zero, k->x, result);
-    return cudnnConvolutionBackwardFilter(dnn, &one, k->x, c->in[0].data, k->y, c->in[1].data, k->window,
+    return cudnnConvolutionBackwardFilter(dnn, &one, k->x, in[0], k->y, in[1], k->window,
                                           (cudnnConvolutionBwdFilterAlgo_t)k->algorithm, scratch, k->scratch,
                                           &zero, k->w, result);
+}
+
+/* in: where the operands are, which is the workspace for those that it widens. */
+static hl_status widen(const hl_call *c, const convolution *k, const void **in, hl_error *err)
+{
+    hl_status status = HL_OK;
+    char *to = static_cast<char *>(hl_scratch(c));
+    for (int i = 0; i < 2 && status == HL_OK; i++) {
+        in[i] = k->widened[i] ? to : c->in[i].data;
+        const hl_view wide = {.data = to, .dtype = HL_F32, .shape = c->in[i].shape, .count = c->in[i].count};
+        const hl_epilogue_work work = {.y = &wide, .x = c->in[i].data, .x_type = c->in[i].dtype};
+        if (k->widened[i])
+            status = hl_cuda_epilogue(c, &work, err);
+        to += k->widened[i];
+    }
+    return status;
 }
 
 /* The device's handle, on the call's queue. */
@@ -300,13 +326,13 @@ static hl_status handle_of(const hl_call *c, conv_kind kind, hl_error *err)
 }
 
 /* With the device's lock: the handle serves one queue at a time. */
-static hl_status run_locked(const hl_call *c, convolution *k, void *result, hl_error *err)
+static hl_status run_locked(const hl_call *c, convolution *k, const void *const *in, hl_error *err)
 {
     hl_status status = handle_of(c, k->kind, err);
     cudnnHandle_t dnn = c->queue->device->dnn;
     if (status == HL_OK && !k->chosen)
         status = choose(c, k, dnn, err);
-    return status == HL_OK ? check(convolve(c, k, dnn, result), c, k->kind, err) : status;
+    return status == HL_OK ? check(convolve(c, k, dnn, in), c, k->kind, err) : status;
 }
 
 static hl_status run(const hl_call *c, hl_error *err)
@@ -320,13 +346,14 @@ static hl_status run(const hl_call *c, hl_error *err)
         return hl_cuda_check(cudaMemsetAsync(y->data, 0, (size_t)y->count * (y->dtype == HL_F32 ? 4 : 2),
                                              hl_cuda_stream(c->queue)),
                              c->kernel->op, err);
-    void *result = k->copy ? hl_scratch(c) : y->data;
+    const void *in[2];
+    hl_status status = widen(c, k, in, err);
+    if (status != HL_OK)
+        return status;
     pthread_mutex_lock(&c->queue->device->lock);
-    hl_status status = run_locked(c, k, result, err);
+    status = run_locked(c, k, in, err);
     pthread_mutex_unlock(&c->queue->device->lock);
     const hl_epilogue_work rest = {.y = y,
-                                   .x = k->copy ? result : NULL,
-                                   .x_type = c->in[0].dtype,
                                    .bias = bias ? bias->data : NULL,
                                    .inner = y->shape.dim[2] * y->shape.dim[3],
                                    .channels = y->shape.dim[1],
@@ -347,28 +374,21 @@ static bool accepts(const hl_call *c)
     return hl_mixed_dtypes(c, params_of(c)->out);
 }
 
-static hl_status prepare_forward(hl_call *c, hl_error *err)
-{
-    return prepare(c, FORWARD, err);
-}
-
-static hl_status prepare_data(hl_call *c, hl_error *err)
-{
-    return prepare(c, DATA, err);
-}
-
-static hl_status prepare_filter(hl_call *c, hl_error *err)
-{
-    return prepare(c, FILTER, err);
-}
-
-#define CONVOLUTION(id, prepare_)                                                                            \
+#define CONVOLUTION(id, kind)                                                                                \
+    static hl_status prepare_##id(hl_call *c, hl_error *err)                                                 \
+    {                                                                                                        \
+        return prepare(c, kind, err);                                                                        \
+    }                                                                                                        \
+    extern "C" {                                                                                             \
     extern const hl_kernel hl_cuda_##id;                                                                     \
-    const hl_kernel hl_cuda_##id = {                                                                         \
-        .op = #id, .name = "cuda", .accepts = accepts, .prepare = prepare_, .run = run, .release = release};
+    const hl_kernel hl_cuda_##id = {.op = #id,                                                               \
+                                    .name = "cuda",                                                          \
+                                    .accepts = accepts,                                                      \
+                                    .prepare = prepare_##id,                                                 \
+                                    .run = run,                                                              \
+                                    .release = release};                                                     \
+    }
 
-extern "C" {
-CONVOLUTION(conv2d, prepare_forward)
-CONVOLUTION(conv2d_backward_data, prepare_data)
-CONVOLUTION(conv2d_backward_filter, prepare_filter)
-}
+CONVOLUTION(conv2d, FORWARD)
+CONVOLUTION(conv2d_backward_data, DATA)
+CONVOLUTION(conv2d_backward_filter, FILTER)

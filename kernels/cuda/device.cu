@@ -184,8 +184,8 @@ static void device_release(hl_device *device, void *memory)
     (void)cudaFree(memory);
 }
 
-/* Queues do not wait for the default stream, nor does a copy from pageable memory end on the device when it
- * returns: hence the device is waited for before and after. */
+/* The default stream, which copies here, and the queues do not wait for each other, and a copy from pageable
+ * memory may return before it is done: hence both are waited for. */
 static hl_status copy_in_turn(hl_device *device, void *to, const void *from, size_t bytes,
                               cudaMemcpyKind kind, const char *what, hl_error *err)
 {
@@ -193,11 +193,11 @@ static hl_status copy_in_turn(hl_device *device, void *to, const void *from, siz
         return HL_OK;
     hl_status status = hl_cuda_check(cudaSetDevice(device->ordinal), what, err);
     if (status == HL_OK)
-        status = hl_cuda_check(cudaDeviceSynchronize(), what, err);
+        status = hl_cuda_settle(device, what, err);
     if (status == HL_OK)
         status = hl_cuda_check(cudaMemcpy(to, from, bytes, kind), what, err);
     if (status == HL_OK)
-        status = hl_cuda_check(cudaDeviceSynchronize(), what, err);
+        status = hl_cuda_check(cudaStreamSynchronize(cudaStreamLegacy), what, err);
     return status;
 }
 
@@ -217,7 +217,6 @@ extern "C" {
 #define HL_KERNEL(name) extern const hl_kernel hl_cuda_##name;
 #include "kernels/cuda/kernels.def"
 #undef HL_KERNEL
-
 }
 
 #define HL_KERNEL(name) &hl_cuda_##name,

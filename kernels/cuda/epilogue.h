@@ -1,5 +1,4 @@
-/* What follows a product or a convolution where its library does not do it: bias, activation and, where
- * those leave 16 bits but the result is f32, conversion. */
+/* What a library leaves to do about a product or a convolution: bias, activation, conversion to f32. */
 #ifndef HL_KERNELS_CUDA_EPILOGUE_H
 #define HL_KERNELS_CUDA_EPILOGUE_H
 

@@ -181,25 +181,25 @@ hl_status hl_product_by_library(const hl_call *c, const hl_product *p, hl_error 
 /* What is measured with. */
 typedef struct trial {
     cudaEvent_t begin, end;
-    void *y; /* the result, apart from the call's: that may be the addend as well */
+    void *
+        y; /* the call's result, or memory of its own where that is the addend as well; NULL: there is none */
+    bool owned;
 } trial;
 
-/* y stays NULL where there is no memory for it: then nothing is measured, which is no failure. */
 static hl_status make_trial(const hl_call *c, trial *t, hl_error *err)
 {
     const char *what = "measuring a product";
-    const size_t size = c->out[0].dtype == HL_F32 ? 4 : 2;
-    *t = trial{};
+    const bool owned = c->in[HL_MATMUL_ADDEND].data == c->out[0].data;
+    *t = trial{.y = owned ? NULL : c->out[0].data, .owned = owned};
     hl_status status = hl_cuda_check(cudaEventCreate(&t->begin), what, err);
     if (status == HL_OK)
         status = hl_cuda_check(cudaEventCreate(&t->end), what, err);
-    if (status != HL_OK)
+    if (status != HL_OK || !owned)
         return status;
-    cudaError_t code = cudaMalloc(&t->y, (size_t)c->out[0].count * size);
+    cudaError_t code = cudaMalloc(&t->y, (size_t)c->out[0].count * (c->out[0].dtype == HL_F32 ? 4 : 2));
     if (code != cudaErrorMemoryAllocation)
         return hl_cuda_check(code, what, err);
-    (void)cudaGetLastError();
-    t->y = NULL;
+    (void)cudaGetLastError(); /* no failure: full memory is no reason not to run */
     return HL_OK;
 }
 
@@ -209,7 +209,15 @@ static void free_trial(trial *t)
         (void)cudaEventDestroy(t->begin);
     if (t->end)
         (void)cudaEventDestroy(t->end);
-    (void)cudaFree(t->y);
+    if (t->owned)
+        (void)cudaFree(t->y);
+}
+
+/* Not a failure, but that an algorithm does not do this product. */
+static bool is_refusal(cublasStatus_t code)
+{
+    return code == CUBLAS_STATUS_NOT_SUPPORTED || code == CUBLAS_STATUS_INVALID_VALUE ||
+           code == CUBLAS_STATUS_ARCH_MISMATCH;
 }
 
 /* Milliseconds of TRIES runs after a first one; infinity where the library refuses. */
@@ -218,16 +226,15 @@ static hl_status time_of(const hl_call *c, const hl_product *p, const trial *t,
 {
     const char *what = "measuring a product";
     cudaStream_t stream = hl_cuda_stream(c->queue);
-    const void *addend = c->in[HL_MATMUL_ADDEND].data;
+    const void *addend = t->owned ? t->y : c->in[HL_MATMUL_ADDEND].data;
     hl_status status = HL_OK;
     *milliseconds = INFINITY;
-    addend = addend == c->out[0].data ? t->y : addend;
     for (int i = 0; i <= TRIES && status == HL_OK; i++) {
-        if (multiply(c, p, algorithm, addend, t->y) != CUBLAS_STATUS_SUCCESS) {
-            (void)cudaGetLastError();
+        cublasStatus_t code = multiply(c, p, algorithm, addend, t->y);
+        if (is_refusal(code))
             return HL_OK;
-        }
-        if (i == 0)
+        status = check(code, what, err);
+        if (i == 0 && status == HL_OK)
             status = hl_cuda_check(cudaEventRecord(t->begin, stream), what, err);
     }
     if (status == HL_OK)

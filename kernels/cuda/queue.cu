@@ -28,8 +28,7 @@ static hl_status fill_slot(hl_slot *slot, const hl_traffic *traffic, hl_error *e
 {
     const char *what = "making a queue";
     hl_status status = new_event(&slot->sent, cudaEventDisableTiming, err);
-    if (status == HL_OK)
-        status = new_event(&slot->taken, cudaEventDisableTiming, err);
+
     if (status == HL_OK)
         status = new_event(&slot->returned, cudaEventDisableTiming, err);
     if (status == HL_OK && traffic->in_bytes)
@@ -75,7 +74,10 @@ hl_status hl_cuda_queue_new(hl_device *device, const hl_traffic *traffic, hl_que
         hl_cuda_queue_free(q);
         return status;
     }
-    *queue = q;
+    pthread_mutex_lock(&device->lock);
+    q->next = device->queues;
+    device->queues = *queue = q;
+    pthread_mutex_unlock(&device->lock);
     return HL_OK;
 }
 
@@ -88,11 +90,18 @@ static void free_event(cudaEvent_t event)
 static void free_slot(hl_slot *slot)
 {
     free_event(slot->sent);
-    free_event(slot->taken);
+
     free_event(slot->returned);
     (void)cudaFreeHost(slot->from_host);
     (void)cudaFreeHost(slot->to_host);
     (void)cudaFree(slot->arrived);
+}
+
+static void set_recording(hl_queue *q, bool recording)
+{
+    pthread_mutex_lock(&q->device->lock);
+    q->recording = recording;
+    pthread_mutex_unlock(&q->device->lock);
 }
 
 /* Leaves what was recorded so far. */
@@ -101,10 +110,22 @@ static void stop_recording(hl_queue *q)
     cudaGraph_t graph = NULL;
     if (!q->recording)
         return;
-    q->recording = false;
     if (cudaStreamEndCapture(q->compute, &graph) == cudaSuccess && graph)
         (void)cudaGraphDestroy(graph);
     (void)cudaGetLastError();
+    set_recording(q, false);
+}
+
+/* One that is not among them yet may be freed, too. */
+static void leave_device(hl_queue *q)
+{
+    pthread_mutex_lock(&q->device->lock);
+    hl_queue **link = &q->device->queues;
+    while (*link && *link != q)
+        link = &(*link)->next;
+    if (*link)
+        *link = q->next;
+    pthread_mutex_unlock(&q->device->lock);
 }
 
 void hl_cuda_queue_free(hl_queue *q)
@@ -112,6 +133,7 @@ void hl_cuda_queue_free(hl_queue *q)
     if (!q)
         return;
     (void)cudaSetDevice(q->device->ordinal);
+    leave_device(q);
     stop_recording(q);
     if (q->copy)
         (void)cudaStreamSynchronize(q->copy);
@@ -132,6 +154,17 @@ void hl_cuda_queue_free(hl_queue *q)
     hl_free(q);
 }
 
+hl_status hl_cuda_settle(hl_device *device, const char *what, hl_error *err)
+{
+    hl_status status = HL_OK;
+    pthread_mutex_lock(&device->lock);
+    for (hl_queue *q = device->queues; q && status == HL_OK; q = q->next)
+        if (!q->recording)
+            status = hl_cuda_check(cudaStreamSynchronize(q->compute), what, err);
+    pthread_mutex_unlock(&device->lock);
+    return status;
+}
+
 /* ------------------------------------------------------------------ a step */
 
 /* Of the step that begins, or has begun and is not finished. */
@@ -140,20 +173,14 @@ static hl_slot *current_slot(hl_queue *q)
     return &q->slots[q->finished % 2];
 }
 
-/* caller -> from_host -> arrived: the slot's last step must have left both. */
+/* caller -> from_host -> arrived */
 static hl_status send(hl_queue *q, hl_slot *slot, const void *inputs, hl_error *err)
 {
     const char *what = "sending the inputs of a step";
     size_t bytes = q->traffic.in_bytes;
-    hl_status status = hl_cuda_check(cudaEventSynchronize(slot->sent), what, err);
-    if (status != HL_OK)
-        return status;
     memcpy(slot->from_host, inputs, bytes);
-    status = hl_cuda_check(cudaStreamWaitEvent(q->copy, slot->taken, 0), what, err);
-    if (status == HL_OK)
-        status = hl_cuda_check(
-            cudaMemcpyAsync(slot->arrived, slot->from_host, bytes, cudaMemcpyHostToDevice, q->copy), what,
-            err);
+    hl_status status = hl_cuda_check(
+        cudaMemcpyAsync(slot->arrived, slot->from_host, bytes, cudaMemcpyHostToDevice, q->copy), what, err);
     if (status == HL_OK)
         status = hl_cuda_check(cudaEventRecord(slot->sent, q->copy), what, err);
     return status;
@@ -168,12 +195,11 @@ static hl_status take(hl_queue *q, hl_slot *slot, hl_error *err)
         status = hl_cuda_check(cudaMemcpyAsync(q->traffic.inputs, slot->arrived, q->traffic.in_bytes,
                                                cudaMemcpyDeviceToDevice, q->compute),
                                what, err);
-    if (status == HL_OK)
-        status = hl_cuda_check(cudaEventRecord(slot->taken, q->compute), what, err);
     return status;
 }
 
-/* A step that failed between begin and finish is begun anew. */
+/* A step that failed between begin and finish is begun anew, in the same slot: what is left of it may take a
+ * mixture of its inputs and the new ones, which nobody sees. */
 hl_status hl_cuda_begin(hl_queue *q, const void *inputs, hl_error *err)
 {
     HL_ASSERT(q->finished - q->waited < 2);
@@ -218,10 +244,13 @@ hl_status hl_cuda_record(hl_queue *q, hl_error *err)
 {
     hl_status status = hl_cuda_check(cudaSetDevice(q->device->ordinal), "recording a step", err);
     stop_recording(q);
-    if (status == HL_OK)
-        status = hl_cuda_check(cudaStreamBeginCapture(q->compute, cudaStreamCaptureModeThreadLocal),
-                               "recording a step", err);
+    if (status != HL_OK)
+        return status;
+    pthread_mutex_lock(&q->device->lock);
+    status = hl_cuda_check(cudaStreamBeginCapture(q->compute, cudaStreamCaptureModeThreadLocal),
+                           "recording a step", err);
     q->recording = status == HL_OK;
+    pthread_mutex_unlock(&q->device->lock);
     return status;
 }
 
@@ -230,9 +259,11 @@ hl_status hl_cuda_recorded(hl_queue *q, hl_error *err)
     const char *what = "recording a step";
     cudaGraph_t graph = NULL;
     cudaGraphExec_t runnable = NULL;
-    HL_ASSERT(q->recording);
+    if (!q->recording)
+        return hl_fail(err, HL_ERR_DEVICE, "%s: it has not begun", what);
     hl_status status = hl_cuda_check(cudaStreamEndCapture(q->compute, &graph), what, err);
-    q->recording = status != HL_OK; /* whether it has ended is not known then: stop_recording sees to it */
+    if (status == HL_OK)
+        set_recording(q, false); /* else it may still be on: stop_recording sees to that */
     if (status == HL_OK)
         status = hl_cuda_check(cudaGraphInstantiate(&runnable, graph, 0), what, err);
     if (graph)

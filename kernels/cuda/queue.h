@@ -11,24 +11,25 @@
 struct hl_device {
     int ordinal, opened;
     hl_device *next;      /* of those that are open */
-    pthread_mutex_t lock; /* of what the kernels keep: */
+    pthread_mutex_t lock; /* of all that follows, and of a queue's `recording` */
+    hl_queue *queues;
     struct cublasLtContext *blas;
     struct hl_algorithms *algorithms; /* chosen for products so far */
     struct cudnnContext *dnn;         /* made by the first convolution */
 };
 
 /* What one step sends and gets back lies in one of two slots, so that a step's traffic overlaps the
- * computation of the one before. */
+ * computation of the one before. A slot is free again when its step has been waited for. */
 typedef struct hl_slot {
     void *from_host, *to_host; /* page-locked host memory */
     void *arrived;             /* the inputs on the device, before the queue takes them */
-    cudaEvent_t sent;          /* from_host is free again, arrived is filled */
-    cudaEvent_t taken;         /* arrived is free again */
+    cudaEvent_t sent;          /* arrived is filled */
     cudaEvent_t returned;      /* to_host is filled */
 } hl_slot;
 
 struct hl_queue {
     hl_device *device;
+    hl_queue *next; /* of the device's */
     hl_traffic traffic;
     cudaStream_t compute, copy;
     hl_slot slots[2];
@@ -37,6 +38,10 @@ struct hl_queue {
     cudaGraphExec_t recorded;
     cudaEvent_t *marks;
 };
+
+/* Waits for all that the device's queues were handed. One that records has been handed nothing: it is passed
+ * over, since to wait for it, or for the whole device, would end the recording. */
+hl_status hl_cuda_settle(hl_device *device, const char *what, hl_error *err);
 
 /* The functions of hl_device_table that are about queues. */
 hl_status hl_cuda_queue_new(hl_device *device, const hl_traffic *traffic, hl_queue **queue, hl_error *err);

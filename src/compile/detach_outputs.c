@@ -4,6 +4,8 @@
 
 #include "ops/ops.h"
 
+#include <string.h>
+
 static bool in_store(const hl_graph *g, hl_tensor t)
 {
     for (;;) {
@@ -22,9 +24,11 @@ hl_graph *hl_pass_detach_outputs(const hl_graph *old)
     hl_graph *g = hl_graph_rewrite(old, NULL, NULL);
     for (int i = 0; g && !g->failed && i < g->n_outputs; i++) {
         hl_tensor t = g->outputs[i].tensor;
-        hl_shape s = hl_shape_of(g, t);
-        if (in_store(g, t))
-            g->outputs[i].tensor = hl_expand(g, t, s.rank, s.dim);
+        hl_reshape_params same;
+        memset(&same, 0, sizeof same);
+        same.shape = hl_shape_of(g, t);
+        if (in_store(g, t)) /* hl_expand would give t itself */
+            g->outputs[i].tensor = hl_graph_apply(g, &hl_op_expand, 1, &t, &same);
     }
     return g;
 }

@@ -132,7 +132,8 @@ const hl_kernel *hl_kernel_for(const hl_backend *backend, const char *op, const 
 /* The CPU with everything built in, and with the portable kernels alone. */
 extern const hl_backend hl_backend_cpu;
 extern const hl_backend hl_backend_cpu_portable;
-/* NVIDIA GPUs: in libhl_cuda.so, see run/plugin.h. hl_cuda_version tells the contract that it was built for. */
+/* NVIDIA GPUs: in libhl_cuda.so, see run/plugin.h. hl_cuda_version tells the contract that it was built for.
+ */
 extern HL_API const hl_backend hl_backend_cuda;
 extern HL_API const char *const hl_cuda_version;
 /* Changes with hl's version and with these structs. */

@@ -48,8 +48,8 @@ static const hl_backend *find_gpu(const char *device, int gpu, int *ordinal, hl_
         return NULL;
     }
     if (n > 0 && gpu >= n) {
-        hl_fail(err, HL_ERR_UNSUPPORTED, "device '%s': GPUs go from cuda:0 to cuda:%d ('hl devices' lists them)", device,
-                n - 1);
+        hl_fail(err, HL_ERR_UNSUPPORTED,
+                "device '%s': GPUs go from cuda:0 to cuda:%d ('hl devices' lists them)", device, n - 1);
         return NULL;
     }
     if (err)

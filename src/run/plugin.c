@@ -1,19 +1,9 @@
-/* Finding the CUDA backend: a library of its own, loaded when a GPU is first asked about, so that hl starts where
- * there is neither CUDA nor a driver. Linked in instead where HL_CUDA is defined. */
+/* Finding the CUDA backend: a library of its own, loaded when a GPU is first asked about, so that hl starts
+ * where there is neither CUDA nor a driver. */
 #define _GNU_SOURCE /* dladdr */
 #include "run/plugin.h"
 
 #include "base/error.h"
-
-#ifdef HL_CUDA
-
-const hl_backend *hl_cuda_backend(hl_error *why)
-{
-    (void)why;
-    return &hl_backend_cuda;
-}
-
-#else
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -36,8 +26,8 @@ static void load(const char *path)
     const char *const *version = dlsym(library, "hl_cuda_version");
     const hl_backend *found = dlsym(library, "hl_backend_cuda");
     if (!version || !found || strcmp(*version, HL_BACKEND_VERSION)) {
-        hl_fail(&fault, HL_ERR_UNSUPPORTED, "%s is of hl %s, this is hl %s: install both from one build", path,
-                version ? *version : "unknown", HL_BACKEND_VERSION);
+        hl_fail(&fault, HL_ERR_UNSUPPORTED, "%s is of hl %s, this is hl %s: install both from one build",
+                path, version ? *version : "unknown", HL_BACKEND_VERSION);
         dlclose(library);
         return;
     }
@@ -73,9 +63,10 @@ static void look_for_backend(void)
     else if (find(path, sizeof path))
         load(path);
     else
-        hl_fail(&fault, HL_ERR_UNSUPPORTED,
-                "there is no libhl_cuda.so beside hl: it is built where nvcc is (-DHL_CUDA=ON), or name it in "
-                "HL_CUDA_LIBRARY");
+        hl_fail(
+            &fault, HL_ERR_UNSUPPORTED,
+            "there is no libhl_cuda.so beside hl: it is built where nvcc is (-DHL_CUDA=ON), or name it in "
+            "HL_CUDA_LIBRARY");
 }
 
 const hl_backend *hl_cuda_backend(hl_error *why)
@@ -85,5 +76,3 @@ const hl_backend *hl_cuda_backend(hl_error *why)
         hl_fail(why, fault.status, "%s", fault.message);
     return backend;
 }
-
-#endif

@@ -169,8 +169,10 @@ static void set_clock(hl_session *s)
 
 hl_status hl_session_start(hl_session *s, hl_error *err)
 {
-    if (s->pending == 2)
-        return hl_fail(err, HL_ERR_USAGE, "two steps are under way: wait for one before the next is started");
+    const int most = s->table ? 2 : 1; /* on the host a step's outputs lie where the next one's will */
+    if (s->pending == most)
+        return hl_fail(err, HL_ERR_USAGE, "%d step%s under way: wait for one before the next is started", most,
+                       most > 1 ? "s are" : " is");
     hl_status status = hl_session_refresh(s, err);
     if (status != HL_OK)
         return status;

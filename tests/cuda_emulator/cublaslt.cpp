@@ -1,329 +1,24 @@
 /* cublasLtMatmul by its definition. Sums are in double; what the library does not support is refused. */
+#include "tests/cuda_emulator/cublaslt_objects.h"
 #include "tests/cuda_emulator/number.h"
-#include "tests/cuda_emulator/runtime.h"
-
-#include <cublasLt.h>
 
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <set>
 #include <vector>
+
+using namespace emulated;
+
+/* ------------------------------------------------------------------ what can be done */
 
 namespace
 {
-
-/* What lies in the opaque descriptors. */
-struct layout {
-    int32_t type, order;
-    uint64_t rows, cols;
-    int64_t ld, stride;
-    int32_t batches, known;
-};
-
-struct product {
-    int32_t known, compute, scale, pointers, transpose[3], epilogue, bias_type, unused;
-    const void *bias;
-};
-
-struct preference {
-    int32_t known;
-    uint32_t mode, alignment[4]; /* A, B, C, D */
-    uint64_t workspace;
-};
-
-struct algorithm {
-    uint32_t known, number, alignment[4], operands, result;
-    uint64_t workspace;
-};
-
-static_assert(sizeof(layout) <= sizeof(cublasLtMatrixLayoutOpaque_t));
-static_assert(sizeof(product) <= sizeof(cublasLtMatmulDescOpaque_t));
-static_assert(sizeof(preference) <= sizeof(cublasLtMatmulPreferenceOpaque_t));
-static_assert(sizeof(algorithm) <= sizeof(cublasLtMatmulAlgo_t));
-
-enum { KNOWN = 0x6c747473 };
 
 struct matrices {
     layout a, b, c, d;
 };
 
 } // namespace
-
-struct cublasLtContext {
-    int device;
-};
-
-static std::set<cublasLtHandle_t> contexts;
-
-template <class Inside, class Opaque> static Inside &inside(Opaque *opaque)
-{
-    return *reinterpret_cast<Inside *>(opaque->data);
-}
-
-/* ------------------------------------------------------------------ handle */
-
-extern "C" cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
-{
-    LIBRARY_CALL(cublasLtCreate, cublasStatus_t);
-    if (!handle)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    if (!machine_has_device(current_device()) || device_broken())
-        return CUBLAS_STATUS_NOT_INITIALIZED;
-    contexts.insert(*handle = new cublasLtContext{current_device()});
-    held_handles++;
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-extern "C" cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
-{
-    LIBRARY_CALL(cublasLtDestroy, cublasStatus_t);
-    if (!contexts.erase(handle))
-        return CUBLAS_STATUS_NOT_INITIALIZED;
-    delete handle;
-    held_handles--;
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-extern "C" size_t cublasLtGetVersion(void)
-{
-    return CUBLAS_VERSION;
-}
-
-extern "C" size_t cublasLtGetCudartVersion(void)
-{
-    return CUDART_VERSION;
-}
-
-static const struct {
-    cublasStatus_t code;
-    const char *name, *text;
-} statuses[] = {
-    {CUBLAS_STATUS_SUCCESS, "CUBLAS_STATUS_SUCCESS", "success"},
-    {CUBLAS_STATUS_NOT_INITIALIZED, "CUBLAS_STATUS_NOT_INITIALIZED", "the library was not initialized"},
-    {CUBLAS_STATUS_ALLOC_FAILED, "CUBLAS_STATUS_ALLOC_FAILED", "the resource allocation failed"},
-    {CUBLAS_STATUS_INVALID_VALUE, "CUBLAS_STATUS_INVALID_VALUE", "an unsupported value or parameter was passed to the function"},
-    {CUBLAS_STATUS_ARCH_MISMATCH, "CUBLAS_STATUS_ARCH_MISMATCH", "the function requires a feature absent from the device architecture"},
-    {CUBLAS_STATUS_EXECUTION_FAILED, "CUBLAS_STATUS_EXECUTION_FAILED", "the GPU program failed to execute"},
-    {CUBLAS_STATUS_INTERNAL_ERROR, "CUBLAS_STATUS_INTERNAL_ERROR", "an internal operation failed"},
-    {CUBLAS_STATUS_NOT_SUPPORTED, "CUBLAS_STATUS_NOT_SUPPORTED", "the requested functionality is not supported"},
-};
-
-extern "C" const char *cublasLtGetStatusName(cublasStatus_t status)
-{
-    for (auto &s : statuses)
-        if (s.code == status)
-            return s.name;
-    return "<unknown>";
-}
-
-extern "C" const char *cublasLtGetStatusString(cublasStatus_t status)
-{
-    for (auto &s : statuses)
-        if (s.code == status)
-            return s.text;
-    return "<unknown>";
-}
-
-extern "C" const char *cublasGetStatusName(cublasStatus_t status)
-{
-    return cublasLtGetStatusName(status);
-}
-
-extern "C" const char *cublasGetStatusString(cublasStatus_t status)
-{
-    return cublasLtGetStatusString(status);
-}
-
-/* ------------------------------------------------------------------ descriptors */
-
-/* A value of an attribute, which must have the size that it has. */
-template <class T> static cublasStatus_t take(T &to, const void *from, size_t bytes)
-{
-    if (!from || bytes != sizeof to)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    memcpy(&to, from, sizeof to);
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-template <class Opaque> static cublasStatus_t made(Opaque **descriptor)
-{
-    if (!descriptor)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    *descriptor = new Opaque{};
-    held_handles++;
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-template <class Opaque> static cublasStatus_t destroyed(Opaque *descriptor)
-{
-    if (!descriptor)
-        return CUBLAS_STATUS_SUCCESS;
-    delete descriptor;
-    held_handles--;
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-extern "C" cublasStatus_t cublasLtMatrixLayoutInit_internal(cublasLtMatrixLayout_t descriptor, size_t size, cudaDataType type,
-                                                 uint64_t rows, uint64_t cols, int64_t ld)
-{
-    if (!descriptor || size < sizeof(layout))
-        return CUBLAS_STATUS_INVALID_VALUE;
-    inside<layout>(descriptor) = {type, CUBLASLT_ORDER_COL, rows, cols, ld, 0, 1, KNOWN};
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-extern "C" cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *descriptor, cudaDataType type, uint64_t rows,
-                                          uint64_t cols, int64_t ld)
-{
-    LIBRARY_CALL(cublasLtMatrixLayoutCreate, cublasStatus_t);
-    cublasStatus_t status = made(descriptor);
-    return status ? status : cublasLtMatrixLayoutInit_internal(*descriptor, sizeof **descriptor, type, rows, cols, ld);
-}
-
-extern "C" cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t descriptor)
-{
-    LIBRARY_CALL(cublasLtMatrixLayoutDestroy, cublasStatus_t);
-    return destroyed(descriptor);
-}
-
-extern "C" cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t descriptor,
-                                                cublasLtMatrixLayoutAttribute_t attribute, const void *value,
-                                                size_t bytes)
-{
-    LIBRARY_CALL(cublasLtMatrixLayoutSetAttribute, cublasStatus_t);
-    if (!descriptor || inside<layout>(descriptor).known != KNOWN)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    layout &l = inside<layout>(descriptor);
-    switch (attribute) {
-    case CUBLASLT_MATRIX_LAYOUT_TYPE:
-        return take(l.type, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_ORDER:
-        return take(l.order, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_ROWS:
-        return take(l.rows, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_COLS:
-        return take(l.cols, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_LD:
-        return take(l.ld, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
-        return take(l.batches, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
-        return take(l.stride, value, bytes);
-    default:
-        return CUBLAS_STATUS_INVALID_VALUE;
-    }
-}
-
-extern "C" cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t descriptor, size_t size,
-                                               cublasComputeType_t compute, cudaDataType_t scale)
-{
-    if (!descriptor || size < sizeof(product))
-        return CUBLAS_STATUS_INVALID_VALUE;
-    inside<product>(descriptor) = {KNOWN, compute, scale, CUBLASLT_POINTER_MODE_HOST, {CUBLAS_OP_N, CUBLAS_OP_N, CUBLAS_OP_N},
-                                   CUBLASLT_EPILOGUE_DEFAULT, -1, 0, nullptr};
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-extern "C" cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *descriptor, cublasComputeType_t compute,
-                                        cudaDataType_t scale)
-{
-    LIBRARY_CALL(cublasLtMatmulDescCreate, cublasStatus_t);
-    cublasStatus_t status = made(descriptor);
-    return status ? status : cublasLtMatmulDescInit_internal(*descriptor, sizeof **descriptor, compute, scale);
-}
-
-extern "C" cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t descriptor)
-{
-    LIBRARY_CALL(cublasLtMatmulDescDestroy, cublasStatus_t);
-    return destroyed(descriptor);
-}
-
-extern "C" cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t descriptor,
-                                              cublasLtMatmulDescAttributes_t attribute, const void *value,
-                                              size_t bytes)
-{
-    LIBRARY_CALL(cublasLtMatmulDescSetAttribute, cublasStatus_t);
-    if (!descriptor || inside<product>(descriptor).known != KNOWN)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    product &p = inside<product>(descriptor);
-    switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_COMPUTE_TYPE:
-        return take(p.compute, value, bytes);
-    case CUBLASLT_MATMUL_DESC_SCALE_TYPE:
-        return take(p.scale, value, bytes);
-    case CUBLASLT_MATMUL_DESC_POINTER_MODE:
-        return take(p.pointers, value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSA:
-        return take(p.transpose[0], value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSB:
-        return take(p.transpose[1], value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSC:
-        return take(p.transpose[2], value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE:
-        return take(p.epilogue, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
-        return take(p.bias, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
-        return take(p.bias_type, value, bytes);
-    default:
-        return CUBLAS_STATUS_INVALID_VALUE;
-    }
-}
-
-extern "C" cublasStatus_t cublasLtMatmulPreferenceInit_internal(cublasLtMatmulPreference_t descriptor, size_t size)
-{
-    if (!descriptor || size < sizeof(preference))
-        return CUBLAS_STATUS_INVALID_VALUE;
-    inside<preference>(descriptor) = {KNOWN, CUBLASLT_SEARCH_BEST_FIT, {256, 256, 256, 256}, 0};
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-extern "C" cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *descriptor)
-{
-    LIBRARY_CALL(cublasLtMatmulPreferenceCreate, cublasStatus_t);
-    cublasStatus_t status = made(descriptor);
-    return status ? status : cublasLtMatmulPreferenceInit_internal(*descriptor, sizeof **descriptor);
-}
-
-extern "C" cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t descriptor)
-{
-    LIBRARY_CALL(cublasLtMatmulPreferenceDestroy, cublasStatus_t);
-    return destroyed(descriptor);
-}
-
-extern "C" cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t descriptor,
-                                                    cublasLtMatmulPreferenceAttributes_t attribute,
-                                                    const void *value, size_t bytes)
-{
-    LIBRARY_CALL(cublasLtMatmulPreferenceSetAttribute, cublasStatus_t);
-    uint32_t ignored;
-    if (!descriptor || inside<preference>(descriptor).known != KNOWN)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    preference &p = inside<preference>(descriptor);
-    switch (attribute) {
-    case CUBLASLT_MATMUL_PREF_SEARCH_MODE:
-        return take(p.mode, value, bytes);
-    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
-        return take(p.workspace, value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
-        return take(p.alignment[0], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
-        return take(p.alignment[1], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
-        return take(p.alignment[2], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
-        return take(p.alignment[3], value, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
-    case CUBLASLT_MATMUL_PREF_MAX_WAVES_COUNT:
-    case CUBLASLT_MATMUL_PREF_IMPL_MASK:
-        return bytes == sizeof(uint64_t) ? CUBLAS_STATUS_SUCCESS : take(ignored, value, bytes);
-    default:
-        return CUBLAS_STATUS_INVALID_VALUE;
-    }
-}
-
-/* ------------------------------------------------------------------ what can be done */
 
 static bool has_transposed(const product &p, int which)
 {
@@ -344,7 +39,8 @@ static cublasStatus_t check_shapes(const product &p, const matrices &m)
     bool ta = has_transposed(p, 0), tb = has_transposed(p, 1);
     uint64_t rows = ta ? m.a.cols : m.a.rows, inner = ta ? m.a.rows : m.a.cols;
     uint64_t inner_b = tb ? m.b.cols : m.b.rows, cols = tb ? m.b.rows : m.b.cols;
-    bool fit = inner == inner_b && m.d.rows == rows && m.d.cols == cols && m.c.rows == rows && m.c.cols == cols;
+    bool fit = inner == inner_b && m.d.rows == rows && m.d.cols == cols && m.c.rows == rows &&
+               m.c.cols == cols;
     return fit ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 
@@ -363,8 +59,8 @@ static bool is_epilogue(int epilogue)
     }
 }
 
-/* The rows of the library's table of types that are for a scale in f32: a result is of the type of its operands,
- * or f32, and the bias is of the result's. */
+/* The rows of the library's table of types that are for a scale in f32: a result is of the type of its
+ * operands, or f32, and the bias is of the result's. */
 static bool has_types(const product &p, const matrices &m)
 {
     bool fast = p.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
@@ -396,15 +92,16 @@ static matrices inside_all(cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, c
 }
 
 /* Three, the first of which wants no workspace. They are for the alignment that was promised and no less. */
-extern "C" cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation,
-                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
-                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                              cublasLtMatmulPreference_t wanted, int most,
-                                              cublasLtMatmulHeuristicResult_t *results, int *n)
+extern "C" cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
+                                                         cublasLtMatmulDesc_t operation,
+                                                         cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                                         cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                                         cublasLtMatmulPreference_t wanted, int most,
+                                                         cublasLtMatmulHeuristicResult_t *results, int *n)
 {
     static const uint64_t workspaces[] = {0, 64 << 10, 4 << 20};
     LIBRARY_CALL(cublasLtMatmulAlgoGetHeuristic, cublasStatus_t);
-    if (!contexts.count(handle))
+    if (!blas_handles.count(handle))
         return CUBLAS_STATUS_NOT_INITIALIZED;
     if (!operation || !a || !b || !c || !d || !results || !n || most <= 0)
         return CUBLAS_STATUS_INVALID_VALUE;
@@ -422,8 +119,12 @@ extern "C" cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle
             continue;
         cublasLtMatmulHeuristicResult_t &r = results[(*n)++];
         r = {};
-        inside<algorithm>(&r.algo) = {KNOWN, i + 1, {p.alignment[0], p.alignment[1], p.alignment[2], p.alignment[3]},
-                                      (uint32_t)m.a.type, (uint32_t)m.d.type, workspaces[i]};
+        inside<algorithm>(&r.algo) = {KNOWN,
+                                      i + 1,
+                                      {p.alignment[0], p.alignment[1], p.alignment[2], p.alignment[3]},
+                                      (uint32_t)m.a.type,
+                                      (uint32_t)m.d.type,
+                                      workspaces[i]};
         r.workspaceSize = workspaces[i];
         r.state = CUBLAS_STATUS_SUCCESS;
         r.wavesCount = 1;
@@ -446,17 +147,19 @@ static cublasStatus_t check_algorithm(const cublasLtMatmulAlgo_t *algo, const pr
 }
 
 extern "C" cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation,
-                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
-                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                       const cublasLtMatmulAlgo_t *algo, cublasLtMatmulHeuristicResult_t *result)
+                                                  cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                                  cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                                  const cublasLtMatmulAlgo_t *algo,
+                                                  cublasLtMatmulHeuristicResult_t *result)
 {
     LIBRARY_CALL(cublasLtMatmulAlgoCheck, cublasStatus_t);
     uint64_t workspace = 0;
-    if (!contexts.count(handle))
+    if (!blas_handles.count(handle))
         return CUBLAS_STATUS_NOT_INITIALIZED;
     if (!operation || !a || !b || !c || !d || !algo || !result)
         return CUBLAS_STATUS_INVALID_VALUE;
-    cublasStatus_t status = check_algorithm(algo, inside<product>(operation), inside_all(a, b, c, d), &workspace);
+    cublasStatus_t status = check_algorithm(algo, inside<product>(operation), inside_all(a, b, c, d),
+                                            &workspace);
     *result = {};
     result->algo = *algo;
     result->workspaceSize = workspace;
@@ -500,7 +203,8 @@ static std::vector<double> lines_of(const void *data, const layout &l, int64_t b
     std::vector<double> packed((size_t)(lines * terms));
     for (int64_t i = 0; i < lines; i++)
         for (int64_t k = 0; k < terms; k++) {
-            float x = number_get(data, (cudaDataType_t)l.type, batch * l.stride + (by_rows ? offset(l, i, k) : offset(l, k, i)));
+            float x = number_get(data, (cudaDataType_t)l.type,
+                                 batch * l.stride + (by_rows ? offset(l, i, k) : offset(l, k, i)));
             packed[(size_t)(i * terms + k)] = tf32 ? number_tf32(x) : x;
         }
     return packed;
@@ -570,20 +274,28 @@ static bool is_aligned(const void *p, uint32_t bytes)
     return !bytes || (uintptr_t)p % bytes == 0;
 }
 
-extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t computation, const void *alpha,
-                              const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
-                              cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
-                              cublasLtMatrixLayout_t c_layout, void *d, cublasLtMatrixLayout_t d_layout,
-                              const cublasLtMatmulAlgo_t *algo, void *workspace, size_t workspace_bytes,
-                              cudaStream_t stream)
+extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t computation,
+                                         const void *alpha, const void *a, cublasLtMatrixLayout_t a_layout,
+                                         const void *b, cublasLtMatrixLayout_t b_layout, const void *beta,
+                                         const void *c, cublasLtMatrixLayout_t c_layout, void *d,
+                                         cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t *algo,
+                                         void *workspace, size_t workspace_bytes, cudaStream_t stream)
 {
     LIBRARY_CALL(cublasLtMatmul, cublasStatus_t);
-    if (!contexts.count(handle))
+    if (!blas_handles.count(handle))
         return CUBLAS_STATUS_NOT_INITIALIZED;
     if (!computation || !alpha || !beta || !a || !b || !d || !a_layout || !b_layout || !c_layout || !d_layout)
         return CUBLAS_STATUS_INVALID_VALUE;
-    operation o = {inside<product>(computation), inside_all(a_layout, b_layout, c_layout, d_layout), a, b, c, d,
-                   *static_cast<const float *>(alpha), *static_cast<const float *>(beta), workspace, 0};
+    operation o = {inside<product>(computation),
+                   inside_all(a_layout, b_layout, c_layout, d_layout),
+                   a,
+                   b,
+                   c,
+                   d,
+                   *static_cast<const float *>(alpha),
+                   *static_cast<const float *>(beta),
+                   workspace,
+                   0};
     cublasStatus_t status = check(o.p, o.m);
     if (!status && algo) {
         uint64_t needed = 0;
@@ -606,5 +318,5 @@ extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmul
         (needs_bias && (!o.p.bias || !is_aligned(o.p.bias, result_bytes))))
         return CUBLAS_STATUS_INVALID_VALUE;
     return device_broken() || stream_submit(stream, [o] { run(o); }) ? CUBLAS_STATUS_EXECUTION_FAILED
-                                                                    : CUBLAS_STATUS_SUCCESS;
+                                                                     : CUBLAS_STATUS_SUCCESS;
 }

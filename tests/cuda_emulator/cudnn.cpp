@@ -1,239 +1,24 @@
-/* cuDNN's convolutions by their definition: tensors of four dimensions, sums in double. */
+/* cuDNN's convolutions by their definition: sums in double. */
+#include "tests/cuda_emulator/cudnn_objects.h"
 #include "tests/cuda_emulator/number.h"
-#include "tests/cuda_emulator/runtime.h"
 
-#include <cudnn.h>
-
-#include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <set>
 #include <vector>
 
-/* ------------------------------------------------------------------ objects */
-
-struct cudnnContext {
-    cudaStream_t stream;
-};
-
-struct cudnnTensorStruct {
-    bool set;
-    cudnnDataType_t type;
-    int64_t dim[4], stride[4]; /* n, c, h, w; filters: k, c, h, w */
-};
-
-struct cudnnFilterStruct : cudnnTensorStruct {
-};
-
-struct cudnnConvolutionStruct {
-    bool set;
-    int pad[2], stride[2], dilation[2], groups;
-    cudnnMathType_t math;
-};
-
-struct cudnnActivationStruct {
-    cudnnActivationMode_t mode;
-};
-
-static std::set<cudnnHandle_t> contexts;
-static thread_local char last_message[256];
-
-static cudnnStatus_t say(cudnnStatus_t code, const char *why)
-{
-    snprintf(last_message, sizeof last_message, "%s", why);
-    return code;
-}
-
-extern "C" size_t cudnnGetVersion(void)
-{
-    return CUDNN_VERSION;
-}
-
-extern "C" size_t cudnnGetCudartVersion(void)
-{
-    return CUDART_VERSION;
-}
-
-extern "C" void cudnnGetLastErrorString(char *message, size_t size)
-{
-    snprintf(message, size, "%s", last_message);
-}
-
-extern "C" const char *cudnnGetErrorString(cudnnStatus_t code)
-{
-    switch (code) {
-#define NAME(code)                                                                                           \
-    case code:                                                                                               \
-        return #code
-        NAME(CUDNN_STATUS_SUCCESS);
-        NAME(CUDNN_STATUS_NOT_INITIALIZED);
-        NAME(CUDNN_STATUS_BAD_PARAM);
-        NAME(CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
-        NAME(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT);
-        NAME(CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH);
-        NAME(CUDNN_STATUS_NOT_SUPPORTED);
-        NAME(CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE);
-        NAME(CUDNN_STATUS_INTERNAL_ERROR);
-        NAME(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED);
-        NAME(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED);
-        NAME(CUDNN_STATUS_EXECUTION_FAILED);
-#undef NAME
-    default:
-        return "CUDNN_UNKNOWN_STATUS";
-    }
-}
-
-extern "C" cudnnStatus_t cudnnCreate(cudnnHandle_t *handle)
-{
-    LIBRARY_CALL(cudnnCreate, cudnnStatus_t);
-    if (!handle)
-        return say(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "cudnnCreate: no place for the handle");
-    if (!machine_has_device(current_device()) || device_broken())
-        return say(CUDNN_STATUS_NOT_INITIALIZED, "cudnnCreate: no device that works");
-    if (capture_forbids())
-        return say(CUDNN_STATUS_INTERNAL_ERROR, "cudnnCreate: it allocates, which a capture does not allow");
-    contexts.insert(*handle = new cudnnContext{nullptr});
-    held_handles++;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-extern "C" cudnnStatus_t cudnnDestroy(cudnnHandle_t handle)
-{
-    LIBRARY_CALL(cudnnDestroy, cudnnStatus_t);
-    if (!contexts.erase(handle))
-        return say(CUDNN_STATUS_BAD_PARAM, "cudnnDestroy: not a handle");
-    delete handle;
-    held_handles--;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-extern "C" cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
-{
-    LIBRARY_CALL(cudnnSetStream, cudnnStatus_t);
-    if (!contexts.count(handle))
-        return say(CUDNN_STATUS_BAD_PARAM, "cudnnSetStream: not a handle");
-    handle->stream = stream;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-template <class T> static cudnnStatus_t made(T **object)
-{
-    if (!object)
-        return say(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no place for a descriptor");
-    *object = new T{};
-    held_handles++;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-template <class T> static cudnnStatus_t destroyed(T *object)
-{
-    if (object)
-        held_handles--;
-    delete object;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-#define OBJECT(Name, type)                                                                                   \
-    extern "C" cudnnStatus_t cudnnCreate##Name##Descriptor(type *object)                                     \
-    {                                                                                                        \
-        LIBRARY_CALL(cudnnCreate##Name##Descriptor, cudnnStatus_t);                                                         \
-        return made(object);                                                                                 \
-    }                                                                                                        \
-    extern "C" cudnnStatus_t cudnnDestroy##Name##Descriptor(type object)                                     \
-    {                                                                                                        \
-        LIBRARY_CALL(cudnnDestroy##Name##Descriptor, cudnnStatus_t);                                                        \
-        return destroyed(object);                                                                            \
-    }
-
-OBJECT(Tensor, cudnnTensorDescriptor_t)
-OBJECT(Filter, cudnnFilterDescriptor_t)
-OBJECT(Convolution, cudnnConvolutionDescriptor_t)
-OBJECT(Activation, cudnnActivationDescriptor_t)
-
-/* ------------------------------------------------------------------ descriptors */
+using namespace emulated;
 
 static cudaDataType_t number_type(const cudnnTensorStruct *t)
 {
-    return t->type == CUDNN_DATA_HALF ? CUDA_R_16F : t->type == CUDNN_DATA_BFLOAT16 ? CUDA_R_16BF : CUDA_R_32F;
-}
-
-static cudnnStatus_t describe(cudnnTensorStruct *t, cudnnDataType_t type, cudnnTensorFormat_t format, int n, int c,
-                              int h, int w)
-{
-    if (!t || n <= 0 || c <= 0 || h <= 0 || w <= 0 || (int64_t)n * c * h * w > INT32_MAX)
-        return say(CUDNN_STATUS_BAD_PARAM, "a tensor's dimensions must be positive, and its size fit an int");
-    if (type != CUDNN_DATA_FLOAT && type != CUDNN_DATA_HALF && type != CUDNN_DATA_BFLOAT16)
-        return say(CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE, "only float, half and bfloat16 are emulated");
-    if (format != CUDNN_TENSOR_NCHW && format != CUDNN_TENSOR_NHWC)
-        return say(CUDNN_STATUS_NOT_SUPPORTED, "only NCHW and NHWC are emulated");
-    const int64_t dim[4] = {n, c, h, w};
-    const int64_t planar[4] = {(int64_t)c * h * w, (int64_t)h * w, w, 1};
-    const int64_t interleaved[4] = {(int64_t)c * h * w, 1, (int64_t)w * c, c};
-    t->set = true;
-    t->type = type;
-    memcpy(t->dim, dim, sizeof dim);
-    memcpy(t->stride, format == CUDNN_TENSOR_NCHW ? planar : interleaved, sizeof planar);
-    return CUDNN_STATUS_SUCCESS;
-}
-
-extern "C" cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format,
-                                                    cudnnDataType_t type, int n, int c, int h, int w)
-{
-    LIBRARY_CALL(cudnnSetTensor4dDescriptor, cudnnStatus_t);
-    return describe(t, type, format, n, c, h, w);
-}
-
-extern "C" cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t t, cudnnDataType_t type,
-                                                    cudnnTensorFormat_t format, int k, int c, int h, int w)
-{
-    LIBRARY_CALL(cudnnSetFilter4dDescriptor, cudnnStatus_t);
-    return describe(t, type, format, k, c, h, w);
-}
-
-extern "C" cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t window, int pad_h, int pad_w,
-                                                         int stride_h, int stride_w, int dilation_h, int dilation_w,
-                                                         cudnnConvolutionMode_t mode, cudnnDataType_t compute)
-{
-    LIBRARY_CALL(cudnnSetConvolution2dDescriptor, cudnnStatus_t);
-    if (!window || pad_h < 0 || pad_w < 0 || stride_h <= 0 || stride_w <= 0 || dilation_h <= 0 || dilation_w <= 0)
-        return say(CUDNN_STATUS_BAD_PARAM, "a window's strides and dilations must be positive");
-    if (mode != CUDNN_CROSS_CORRELATION || compute != CUDNN_DATA_FLOAT)
-        return say(CUDNN_STATUS_NOT_SUPPORTED, "only cross correlation with sums in float is emulated");
-    *window = {true, {pad_h, pad_w}, {stride_h, stride_w}, {dilation_h, dilation_w}, 1, CUDNN_DEFAULT_MATH};
-    return CUDNN_STATUS_SUCCESS;
-}
-
-extern "C" cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t window, cudnnMathType_t math)
-{
-    LIBRARY_CALL(cudnnSetConvolutionMathType, cudnnStatus_t);
-    if (!window || math < CUDNN_DEFAULT_MATH || math > CUDNN_FMA_MATH)
-        return say(CUDNN_STATUS_BAD_PARAM, "not a kind of math");
-    window->math = math;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-extern "C" cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t window, int groups)
-{
-    LIBRARY_CALL(cudnnSetConvolutionGroupCount, cudnnStatus_t);
-    if (!window || groups != 1)
-        return say(CUDNN_STATUS_NOT_SUPPORTED, "groups are not emulated");
-    return CUDNN_STATUS_SUCCESS;
-}
-
-extern "C" cudnnStatus_t cudnnSetActivationDescriptor(cudnnActivationDescriptor_t activation,
-                                                      cudnnActivationMode_t mode, cudnnNanPropagation_t, double)
-{
-    LIBRARY_CALL(cudnnSetActivationDescriptor, cudnnStatus_t);
-    if (!activation || (mode != CUDNN_ACTIVATION_RELU && mode != CUDNN_ACTIVATION_IDENTITY))
-        return say(CUDNN_STATUS_NOT_SUPPORTED, "only ReLU and the identity are emulated");
-    activation->mode = mode;
-    return CUDNN_STATUS_SUCCESS;
+    return t->type == CUDNN_DATA_HALF       ? CUDA_R_16F
+           : t->type == CUDNN_DATA_BFLOAT16 ? CUDA_R_16BF
+                                            : CUDA_R_32F;
 }
 
 /* ------------------------------------------------------------------ which algorithms */
 
-static int64_t output_size(const cudnnTensorStruct *x, const cudnnTensorStruct *w, const cudnnConvolutionStruct *window,
-                           int axis)
+static int64_t output_size(const cudnnTensorStruct *x, const cudnnTensorStruct *w,
+                           const cudnnConvolutionStruct *window, int axis)
 {
     int64_t reach = (w->dim[2 + axis] - 1) * window->dilation[axis] + 1;
     int64_t room = x->dim[2 + axis] + 2 * window->pad[axis] - reach;
@@ -243,7 +28,7 @@ static int64_t output_size(const cudnnTensorStruct *x, const cudnnTensorStruct *
 static cudnnStatus_t check(cudnnHandle_t handle, const cudnnTensorStruct *x, const cudnnTensorStruct *w,
                            const cudnnConvolutionStruct *window, const cudnnTensorStruct *y)
 {
-    if (!contexts.count(handle))
+    if (!dnn_handles.count(handle))
         return say(CUDNN_STATUS_NOT_INITIALIZED, "not a handle");
     if (!x || !w || !window || !y || !x->set || !w->set || !window->set || !y->set)
         return say(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "a descriptor is not there, or not set");
@@ -289,8 +74,8 @@ const choice FILTER[] = {
 } // namespace
 
 template <class Answer, size_t N>
-static cudnnStatus_t answer(const choice (&choices)[N], const cudnnConvolutionStruct *window, int most, int *n,
-                            Answer *answers)
+static cudnnStatus_t answer(const choice (&choices)[N], const cudnnConvolutionStruct *window, int most,
+                            int *n, Answer *answers)
 {
     if (most < 1 || !n || !answers)
         return say(CUDNN_STATUS_BAD_PARAM, "no room for an answer");
@@ -330,7 +115,7 @@ template <size_t N> static cudnnStatus_t workspace(const choice (&choices)[N], i
         cudnnHandle_t handle, const A a, const B b, const cudnnConvolutionDescriptor_t window, const C c,    \
         const int most, int *n, Answer *answers)                                                             \
     {                                                                                                        \
-        LIBRARY_CALL(cudnnGetConvolution##Kind##Algorithm_v7, cudnnStatus_t);                                               \
+        LIBRARY_CALL(cudnnGetConvolution##Kind##Algorithm_v7, cudnnStatus_t);                                \
         cudnnStatus_t code = check(handle, x, w, window, y);                                                 \
         return code ? code : answer(choices, window, most, n, answers);                                      \
     }                                                                                                        \
@@ -338,7 +123,7 @@ template <size_t N> static cudnnStatus_t workspace(const choice (&choices)[N], i
         cudnnHandle_t handle, const A a, const B b, const cudnnConvolutionDescriptor_t window, const C c,    \
         Algorithm algorithm, size_t *bytes)                                                                  \
     {                                                                                                        \
-        LIBRARY_CALL(cudnnGetConvolution##Kind##WorkspaceSize, cudnnStatus_t);                                              \
+        LIBRARY_CALL(cudnnGetConvolution##Kind##WorkspaceSize, cudnnStatus_t);                               \
         cudnnStatus_t code = check(handle, x, w, window, y);                                                 \
         return code ? code : workspace(choices, algorithm, bytes);                                           \
     }                                                                                                        \
@@ -348,8 +133,8 @@ template <size_t N> static cudnnStatus_t workspace(const choice (&choices)[N], i
         return CUDNN_STATUS_SUCCESS;                                                                         \
     }
 
-ALGORITHMS(Forward, FORWARD, cudnnConvolutionFwdAlgoPerf_t, cudnnConvolutionFwdAlgo_t, cudnnTensorDescriptor_t, x,
-           cudnnFilterDescriptor_t, w, cudnnTensorDescriptor_t, y, x, w, y)
+ALGORITHMS(Forward, FORWARD, cudnnConvolutionFwdAlgoPerf_t, cudnnConvolutionFwdAlgo_t,
+           cudnnTensorDescriptor_t, x, cudnnFilterDescriptor_t, w, cudnnTensorDescriptor_t, y, x, w, y)
 ALGORITHMS(BackwardData, DATA, cudnnConvolutionBwdDataAlgoPerf_t, cudnnConvolutionBwdDataAlgo_t,
            cudnnFilterDescriptor_t, w, cudnnTensorDescriptor_t, y, cudnnTensorDescriptor_t, x, x, w, y)
 ALGORITHMS(BackwardFilter, FILTER, cudnnConvolutionBwdFilterAlgoPerf_t, cudnnConvolutionBwdFilterAlgo_t,
@@ -411,11 +196,14 @@ static void accumulate(const operation &o, const std::vector<double> (&in)[3], s
                     for (int64_t c = 0; c < x.dim[1]; c++)
                         for (int64_t p = 0; p < w.dim[2]; p++)
                             for (int64_t q = 0; q < w.dim[3]; q++) {
-                                int64_t h = i * o.window.stride[0] - o.window.pad[0] + p * o.window.dilation[0];
-                                int64_t v = j * o.window.stride[1] - o.window.pad[1] + q * o.window.dilation[1];
+                                int64_t h = i * o.window.stride[0] - o.window.pad[0] +
+                                            p * o.window.dilation[0];
+                                int64_t v = j * o.window.stride[1] - o.window.pad[1] +
+                                            q * o.window.dilation[1];
                                 if (h < 0 || h >= x.dim[2] || v < 0 || v >= x.dim[3])
                                     continue;
-                                const size_t at_x = (size_t)place_of(x, n, c, h, v), at_w = (size_t)place_of(w, k, c, p, q);
+                                const size_t at_x = (size_t)place_of(x, n, c, h, v),
+                                             at_w = (size_t)place_of(w, k, c, p, q);
                                 if (o.result == OF_Y)
                                     sums[at_y] += in[OF_X][at_x] * in[OF_W][at_w];
                                 else if (o.result == OF_X)
@@ -469,7 +257,8 @@ static void run(const operation &o)
 }
 
 /* Checks what all three have in common, and queues it. */
-static cudnnStatus_t submit(cudnnHandle_t handle, operation o, const choice *algorithm, size_t workspace_bytes)
+static cudnnStatus_t submit(cudnnHandle_t handle, operation o, const choice *algorithm,
+                            size_t workspace_bytes)
 {
     if (!o.data[OF_X] || !o.data[OF_W] || !o.data[OF_Y])
         return say(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "a tensor is not there");
@@ -491,16 +280,28 @@ static operation operation_of(const cudnnTensorStruct *x, const void *x_data, co
                               const cudnnConvolutionStruct *window, const void *alpha, const void *beta,
                               void *workspace)
 {
-    operation o = {{*x, *w, *y}, {x_data, w_data, y_data}, result, *window, *static_cast<const float *>(alpha),
-                   beta ? *static_cast<const float *>(beta) : 0, workspace, 0, nullptr, nullptr, 0, false};
+    operation o = {{*x, *w, *y},
+                   {x_data, w_data, y_data},
+                   result,
+                   *window,
+                   *static_cast<const float *>(alpha),
+                   beta ? *static_cast<const float *>(beta) : 0,
+                   workspace,
+                   0,
+                   nullptr,
+                   nullptr,
+                   0,
+                   false};
     return o;
 }
 
-extern "C" cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t x,
-                                                 const void *x_data, const cudnnFilterDescriptor_t w,
-                                                 const void *w_data, const cudnnConvolutionDescriptor_t window,
-                                                 cudnnConvolutionFwdAlgo_t algorithm, void *workspace, size_t bytes,
-                                                 const void *beta, const cudnnTensorDescriptor_t y, void *y_data)
+extern "C" cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
+                                                 const cudnnTensorDescriptor_t x, const void *x_data,
+                                                 const cudnnFilterDescriptor_t w, const void *w_data,
+                                                 const cudnnConvolutionDescriptor_t window,
+                                                 cudnnConvolutionFwdAlgo_t algorithm, void *workspace,
+                                                 size_t bytes, const void *beta,
+                                                 const cudnnTensorDescriptor_t y, void *y_data)
 {
     LIBRARY_CALL(cudnnConvolutionForward, cudnnStatus_t);
     if (cudnnStatus_t code = check(handle, x, w, window, y))
@@ -513,8 +314,8 @@ extern "C" cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, cons
                                                       const cudnnFilterDescriptor_t w, const void *w_data,
                                                       const cudnnTensorDescriptor_t y, const void *y_data,
                                                       const cudnnConvolutionDescriptor_t window,
-                                                      cudnnConvolutionBwdDataAlgo_t algorithm, void *workspace,
-                                                      size_t bytes, const void *beta,
+                                                      cudnnConvolutionBwdDataAlgo_t algorithm,
+                                                      void *workspace, size_t bytes, const void *beta,
                                                       const cudnnTensorDescriptor_t x, void *x_data)
 {
     LIBRARY_CALL(cudnnConvolutionBackwardData, cudnnStatus_t);
@@ -528,8 +329,8 @@ extern "C" cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, co
                                                         const cudnnTensorDescriptor_t x, const void *x_data,
                                                         const cudnnTensorDescriptor_t y, const void *y_data,
                                                         const cudnnConvolutionDescriptor_t window,
-                                                        cudnnConvolutionBwdFilterAlgo_t algorithm, void *workspace,
-                                                        size_t bytes, const void *beta,
+                                                        cudnnConvolutionBwdFilterAlgo_t algorithm,
+                                                        void *workspace, size_t bytes, const void *beta,
                                                         const cudnnFilterDescriptor_t w, void *w_data)
 {
     LIBRARY_CALL(cudnnConvolutionBackwardFilter, cudnnStatus_t);

@@ -2,6 +2,7 @@
 #include "tests/cuda_emulator/step.h"
 
 #include <cuda_runtime.h>
+#include <pthread.h>
 #include <stdio.h>
 
 static const hl_device_table *table(void)
@@ -115,6 +116,20 @@ static void copies_go_both_ways(void **state)
     table()->close(device);
 }
 
+static void a_copy_waits_for_the_queues(void **state)
+{
+    (void)state;
+    float copied[STEP_OUT], returned[STEP_OUT];
+    step s;
+    hl_error err = {0};
+    assert_ok(step_open(&s, &err), &err);
+    assert_ok(step_begin(&s, 0, false, &err), &err);
+    assert_ok(s.table->download(s.device, copied, s.memory->outputs, sizeof copied, &err), &err);
+    assert_ok(s.table->wait(s.queue, returned, &err), &err);
+    assert_memory_equal(copied, returned, sizeof copied);
+    step_close(&s);
+}
+
 /* ------------------------------------------------------------------ steps */
 
 enum { STEPS = 7 };
@@ -209,6 +224,37 @@ static void a_failed_recording_leaves_the_queue(void **state)
     step_close(&s);
 }
 
+static void *use_the_device(void *device)
+{
+    hl_error err = {0};
+    void *memory;
+    bool fine = table()->allocate(device, 100, &memory, &err) == HL_OK &&
+                table()->upload(device, memory, "text", 5, &err) == HL_OK;
+    table()->release(device, memory);
+    return fine ? device : NULL;
+}
+
+/* While one thread records, another may do as it likes. */
+static void recording_is_of_one_thread(void **state)
+{
+    (void)state;
+    float got[STEP_OUT];
+    step s;
+    hl_error err = {0};
+    pthread_t thread;
+    void *fine;
+    assert_ok(step_open(&s, &err), &err);
+    assert_ok(step_run(&s, 0, false, got, &err), &err);
+    assert_ok(s.table->record(s.queue, &err), &err);
+    assert_int_equal(pthread_create(&thread, NULL, use_the_device, s.device), 0);
+    assert_int_equal(pthread_join(thread, &fine), 0);
+    assert_non_null(fine);
+    assert_ok(step_run_calls(&s, &err), &err);
+    assert_ok(s.table->recorded(s.queue, &err), &err);
+    assert_ok(step_run(&s, 1, true, got, &err), &err);
+    step_close(&s);
+}
+
 /* Algorithms are measured at a first run; one that is recorded takes what the library thinks best. */
 static void a_first_run_may_be_recorded(void **state)
 {
@@ -270,11 +316,18 @@ static void a_queue_may_have_no_traffic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STEP_TEST(describes_a_device),          STEP_TEST(absent_devices_say_so),
-        STEP_TEST(opening_is_counted),          STEP_TEST(memory_runs_out_with_a_sentence),
-        STEP_TEST(copies_go_both_ways),         STEP_TEST(two_steps_are_under_way),
-        STEP_TEST(replay_repeats_the_calls),    STEP_TEST(a_failed_recording_leaves_the_queue),
-        STEP_TEST(a_first_run_may_be_recorded), STEP_TEST(time_is_marked),
+        STEP_TEST(describes_a_device),
+        STEP_TEST(absent_devices_say_so),
+        STEP_TEST(opening_is_counted),
+        STEP_TEST(memory_runs_out_with_a_sentence),
+        STEP_TEST(copies_go_both_ways),
+        STEP_TEST(a_copy_waits_for_the_queues),
+        STEP_TEST(two_steps_are_under_way),
+        STEP_TEST(replay_repeats_the_calls),
+        STEP_TEST(a_failed_recording_leaves_the_queue),
+        STEP_TEST(recording_is_of_one_thread),
+        STEP_TEST(a_first_run_may_be_recorded),
+        STEP_TEST(time_is_marked),
         STEP_TEST(a_queue_may_have_no_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

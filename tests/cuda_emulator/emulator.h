@@ -48,7 +48,8 @@ void hl_emulated_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shar
 }
 
 /* As cuda_runtime.h has it for nvcc. */
-template <class... P> cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute attribute, int value)
+template <class... P>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute attribute, int value)
 {
     return cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), attribute, value);
 }
@@ -89,9 +90,10 @@ struct hl_emulated_site {
 };
 
 void hl_emulated_block_barrier(hl_emulated_site site);
-/* Gives bytes (at most 16) of value to the other lanes, waits for them, and returns what they gave: 32 places of
- * 16 bytes, valid until the thread waits the next time. Lanes that have ended gave NaN. */
-const unsigned char *hl_emulated_exchange(unsigned mask, const void *value, size_t bytes, hl_emulated_site site);
+/* Gives bytes (at most 16) of value to the other lanes, waits for them, and returns what they gave: 32 places
+ * of 16 bytes, valid until the thread waits the next time. Lanes that have ended gave NaN. */
+const unsigned char *hl_emulated_exchange(unsigned mask, const void *value, size_t bytes,
+                                          hl_emulated_site site);
 int hl_emulated_lane();
 
 #define HL_EMULATED_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
@@ -131,7 +133,8 @@ template <class T> T __shfl_up_sync(unsigned mask, T value, unsigned delta, int 
     return hl_emulated_shuffle(mask, value, lane - (int)delta, first, 31, {"__shfl_up_sync", file, line});
 }
 
-template <class T> T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, HL_EMULATED_SITE)
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, HL_EMULATED_SITE)
 {
     const int lane = hl_emulated_lane(), first = lane / width * width;
     return hl_emulated_shuffle(mask, value, lane + (int)delta, 0, first + width - 1,
@@ -142,7 +145,8 @@ template <class T> T __shfl_down_sync(unsigned mask, T value, unsigned delta, in
 template <class T> T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, HL_EMULATED_SITE)
 {
     const int lane = hl_emulated_lane(), first = lane / width * width;
-    return hl_emulated_shuffle(mask, value, lane ^ bits, 0, first + width - 1, {"__shfl_xor_sync", file, line});
+    return hl_emulated_shuffle(mask, value, lane ^ bits, 0, first + width - 1,
+                               {"__shfl_xor_sync", file, line});
 }
 
 inline unsigned hl_emulated_ballot(unsigned mask, bool value, hl_emulated_site site)
@@ -286,11 +290,15 @@ inline float __saturatef(float x)
     return x >= 0 ? (x > 1 ? 1.0f : x) : 0.0f;
 }
 
-template <class T> requires std::is_arithmetic_v<T> constexpr T min(T a, T b)
+template <class T>
+requires std::is_arithmetic_v<T>
+constexpr T min(T a, T b)
 {
     return b < a ? b : a;
 }
-template <class T> requires std::is_arithmetic_v<T> constexpr T max(T a, T b)
+template <class T>
+requires std::is_arithmetic_v<T>
+constexpr T max(T a, T b)
 {
     return a < b ? b : a;
 }

@@ -38,7 +38,7 @@ static const failing CALLS[] = {
     {"cudaMallocHost", cudaErrorMemoryAllocation},
     {"cudaMemcpy", cudaErrorUnknown},
     {"cudaMemcpyAsync", cudaErrorUnknown},
-    {"cudaDeviceSynchronize", cudaErrorUnknown},
+    {"cudaStreamSynchronize", cudaErrorUnknown},
     {"cudaStreamCreateWithFlags", cudaErrorUnknown},
     {"cudaStreamWaitEvent", cudaErrorUnknown},
     {"cudaEventCreate", cudaErrorUnknown},

@@ -15,7 +15,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* Deep enough for a kernel; with instrumented frames, for a kernel and a report. Untouched pages cost nothing. */
+/* Deep enough for a kernel; with instrumented frames, for a kernel and a report. Untouched pages cost
+ * nothing. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static const size_t STACK_BYTES = 256 << 10;
 #else
@@ -96,15 +97,16 @@ static void enter()
 
 fiber *fiber_new(void (*entry)(void))
 {
-    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
-    void *memory = mmap(nullptr, STACK_BYTES + guard, PROT_READ | PROT_WRITE,
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    /* Below the stack a page that nobody may touch, above it one that has the fiber itself. */
+    void *memory = mmap(nullptr, page + STACK_BYTES + page, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    fiber *f = static_cast<fiber *>(calloc(1, sizeof *f));
-    if (memory == MAP_FAILED || !f || mprotect(memory, guard, PROT_NONE)) {
+    if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE)) {
         perror("CUDA emulator: a thread's stack");
         abort();
     }
-    unsigned char *stack = static_cast<unsigned char *>(memory) + guard;
+    unsigned char *stack = static_cast<unsigned char *>(memory) + page;
+    fiber *f = reinterpret_cast<fiber *>(stack + STACK_BYTES);
     f->context = first_context(stack, STACK_BYTES);
     f->bottom = stack;
     f->bytes = STACK_BYTES;

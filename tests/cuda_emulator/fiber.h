@@ -5,10 +5,10 @@
 #include <cstddef>
 
 struct fiber {
-    void *context;       /* where it goes on: a stack pointer, or a ucontext_t */
-    const void *bottom;  /* lowest address of the stack */
-    size_t bytes;        /* of the stack */
-    void *sanitizer;     /* AddressSanitizer's fake stack, or ThreadSanitizer's fiber, while it is switched off */
+    void *context;      /* where it goes on: a stack pointer, or a ucontext_t */
+    const void *bottom; /* lowest address of the stack */
+    size_t bytes;       /* of the stack */
+    void *sanitizer; /* AddressSanitizer's fake stack, or ThreadSanitizer's fiber, while it is switched off */
     void (*entry)(void); /* never returns */
 };
 

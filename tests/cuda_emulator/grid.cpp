@@ -25,7 +25,8 @@ order order_of()
                         : !strcmp(wanted, "shuffle")          ? ORDER_SHUFFLE
                                                               : -1;
         if (current_order < 0) {
-            fprintf(stderr, "CUDA emulator: HL_EMULATOR_ORDER is %s, not forward, reverse or shuffle\n", wanted);
+            fprintf(stderr, "CUDA emulator: HL_EMULATOR_ORDER is %s, not forward, reverse or shuffle\n",
+                    wanted);
             abort();
         }
     }
@@ -159,8 +160,8 @@ static void release_warp(warp &w)
 
 static void run_threads();
 
-/* Who runs next: a thread that was released, else one that has not started (on stack, or an idle one if that is
- * NULL). NULL: all have ended. */
+/* Who runs next: a thread that was released, else one that has not started (on stack, or an idle one if that
+ * is NULL). NULL: all have ended. */
 static thread *next_thread(fiber *stack)
 {
     thread *t = nullptr;
@@ -235,7 +236,8 @@ int hl_emulated_lane()
     return B.running->id % WARP;
 }
 
-const unsigned char *hl_emulated_exchange(unsigned mask, const void *value, size_t bytes, hl_emulated_site site)
+const unsigned char *hl_emulated_exchange(unsigned mask, const void *value, size_t bytes,
+                                          hl_emulated_site site)
 {
     thread *self = B.running;
     warp &w = B.warps[(size_t)self->id / WARP];

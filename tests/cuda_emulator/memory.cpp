@@ -1,13 +1,23 @@
-/* Device memory: pages of this process that only running kernels and copies can touch, NaN when allocated, each
- * allocation against a page that nobody can touch. */
+/* Device memory: pages of this process that only running kernels and copies can touch, NaN when allocated,
+ * what lies behind an allocation checked when it is freed. */
 #include "tests/cuda_emulator/runtime.h"
 
+#include "tests/cuda_emulator/sanitizers.h"
+
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <vector>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, bytes)   ((void)(p))
+#define ASAN_UNPOISON_MEMORY_REGION(p, bytes) ((void)(p))
+#endif
 
 namespace
 {
@@ -48,11 +58,69 @@ bool memory_is_device(const void *p, size_t bytes)
     return !bytes || (memory_place(p, &room) == PLACE_DEVICE && room >= bytes);
 }
 
+bool memory_is_reachable(const void *p, int device)
+{
+    auto it = find(p);
+    return !p || (it != allocations.end() && (!it->second.pages || it->second.device == device));
+}
+
+/* ------------------------------------------------------------------ pages
+ * All device memory is one stretch of addresses, so that one call opens or closes it, however many
+ * allocations there are. */
+
+static const size_t SPAN = (size_t)1 << 38; /* reserved, not used */
+static unsigned char *span, *span_end;      /* what was used so far */
+static std::map<unsigned char *, size_t> free_pages;
+
+static unsigned char *take_pages(size_t bytes)
+{
+    for (auto it = free_pages.begin(); it != free_pages.end(); ++it) {
+        if (it->second < bytes)
+            continue;
+        unsigned char *pages = it->first;
+        size_t left = it->second - bytes;
+        free_pages.erase(it);
+        if (left)
+            free_pages[pages + bytes] = left;
+        return pages;
+    }
+    if (!span) {
+        void *reserved = mmap(nullptr, SPAN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (reserved == MAP_FAILED)
+            return nullptr;
+        span = span_end = static_cast<unsigned char *>(reserved);
+    }
+    if (bytes > SPAN - (size_t)(span_end - span))
+        return nullptr;
+    unsigned char *pages = span_end;
+    span_end += bytes;
+    if (open_depth && mprotect(pages, bytes, PROT_READ | PROT_WRITE))
+        return nullptr;
+    return pages;
+}
+
+static void give_pages(unsigned char *pages, size_t bytes)
+{
+    madvise(pages, bytes, MADV_DONTNEED);
+    auto next = free_pages.upper_bound(pages);
+    if (next != free_pages.end() && pages + bytes == next->first) {
+        bytes += next->second;
+        next = free_pages.erase(next);
+    }
+    if (next != free_pages.begin()) {
+        auto before = std::prev(next);
+        if (before->first + before->second == pages) {
+            before->second += bytes;
+            return;
+        }
+    }
+    free_pages[pages] = bytes;
+}
+
 static void protect_all(int protection)
 {
-    for (auto &[address, a] : allocations)
-        if (a.pages && mprotect(a.pages, a.page_bytes, protection))
-            abort();
+    if (span_end > span && mprotect(span, (size_t)(span_end - span), protection))
+        abort();
 }
 
 void memory_open()
@@ -95,20 +163,40 @@ extern "C" cudaError_t cudaMalloc(void **p, size_t bytes)
     *p = nullptr;
     if (!bytes)
         return cudaSuccess;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), total = machine_memory(), in_use = used(current_device());
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), total = machine_now.memory, in_use = used(current_device());
     if (in_use > total || bytes > total - in_use)
         return fail(cudaErrorMemoryAllocation);
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    size_t page_bytes = (rounded + page - 1) / page * page;
-    void *pages = mmap(nullptr, page_bytes + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (pages == MAP_FAILED || mprotect(pages, page_bytes, PROT_READ | PROT_WRITE))
+    size_t page_bytes = (rounded + page - 1) / page * page + page; /* the last page is nobody's */
+    unsigned char *pages = take_pages(page_bytes);
+    if (!pages)
         return fail(cudaErrorMemoryAllocation);
+    memory_open();
+    ASAN_UNPOISON_MEMORY_REGION(pages, page_bytes);
     memset(pages, 0xff, page_bytes);
-    *p = static_cast<unsigned char *>(pages) + page_bytes - rounded;
-    if (!open_depth)
-        mprotect(pages, page_bytes, PROT_NONE);
+    memory_close();
+    unsigned char *memory = pages + page_bytes - page - rounded;
+    ASAN_POISON_MEMORY_REGION(pages, (size_t)(memory - pages));
+    ASAN_POISON_MEMORY_REGION(memory + bytes, rounded - bytes + page);
+    *p = memory;
     allocations[(uintptr_t)*p] = {bytes, pages, page_bytes, current_device()};
     return cudaSuccess;
+}
+
+/* What lies behind an allocation is as it was. */
+static void check_end(const allocation &a, const unsigned char *memory)
+{
+    const unsigned char *end = static_cast<const unsigned char *>(a.pages) + a.page_bytes;
+    ASAN_UNPOISON_MEMORY_REGION(a.pages, a.page_bytes);
+    memory_open();
+    for (const unsigned char *p = memory + a.bytes; p < end; p++) {
+        if (*p == 0xff)
+            continue;
+        fprintf(stderr, "CUDA emulator: a kernel wrote %zu bytes behind an allocation of %zu\n",
+                (size_t)(p - memory) - a.bytes, a.bytes);
+        abort();
+    }
+    memory_close();
 }
 
 extern "C" cudaError_t cudaFree(void *p)
@@ -120,7 +208,9 @@ extern "C" cudaError_t cudaFree(void *p)
     if (it == allocations.end() || !it->second.pages)
         return fail(cudaErrorInvalidValue);
     device_wait();
-    munmap(it->second.pages, it->second.page_bytes + (size_t)sysconf(_SC_PAGESIZE));
+    check_end(it->second, static_cast<unsigned char *>(p));
+    ASAN_POISON_MEMORY_REGION(it->second.pages, it->second.page_bytes);
+    give_pages(static_cast<unsigned char *>(it->second.pages), it->second.page_bytes);
     allocations.erase(it);
     return fail(device_broken());
 }
@@ -170,7 +260,7 @@ extern "C" cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 {
     CALL(cudaMemGetInfo);
     size_t in_use = used(current_device());
-    *total = machine_memory();
+    *total = machine_now.memory;
     *available = in_use < *total ? *total - in_use : 0;
     return cudaSuccess;
 }
@@ -183,14 +273,16 @@ static bool is_at(const void *p, size_t bytes, bool device)
     return p && room >= bytes && (at == PLACE_DEVICE) == device;
 }
 
-static cudaError_t copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream, bool wait)
+static cudaError_t copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream,
+                        bool wait)
 {
     size_t room;
     if (!bytes)
         return wait ? stream_wait(stream) : cudaSuccess;
     if (kind == cudaMemcpyDefault)
-        kind = memory_place(to, &room) == PLACE_DEVICE
-                   ? memory_place(from, &room) == PLACE_DEVICE ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice
+        kind = memory_place(to, &room) == PLACE_DEVICE     ? memory_place(from, &room) == PLACE_DEVICE
+                                                                 ? cudaMemcpyDeviceToDevice
+                                                                 : cudaMemcpyHostToDevice
                : memory_place(from, &room) == PLACE_DEVICE ? cudaMemcpyDeviceToHost
                                                            : cudaMemcpyHostToHost;
     if ((unsigned)kind > cudaMemcpyDefault)
@@ -222,7 +314,8 @@ extern "C" cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cuda
     return copy(to, from, bytes, kind, nullptr, true);
 }
 
-extern "C" cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
+extern "C" cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                                       cudaStream_t stream)
 {
     CALL(cudaMemcpyAsync);
     return copy(to, from, bytes, kind, stream, false);
@@ -255,7 +348,9 @@ extern "C" cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attribute
     size_t room;
     place at = memory_place(p, &room);
     *attributes = {};
-    attributes->type = at == PLACE_DEVICE ? cudaMemoryTypeDevice : at == PLACE_PINNED ? cudaMemoryTypeHost : cudaMemoryTypeUnregistered;
+    attributes->type = at == PLACE_DEVICE   ? cudaMemoryTypeDevice
+                       : at == PLACE_PINNED ? cudaMemoryTypeHost
+                                            : cudaMemoryTypeUnregistered;
     attributes->device = at == PLACE_HOST ? -2 : current_device();
     attributes->devicePointer = at == PLACE_HOST ? nullptr : const_cast<void *>(p);
     attributes->hostPointer = at == PLACE_PINNED ? const_cast<void *>(p) : nullptr;

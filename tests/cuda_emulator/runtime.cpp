@@ -1,205 +1,21 @@
-/* Calls, errors, faults, devices, launches. */
+/* Errors' names, devices, launches. */
 #include "tests/cuda_emulator/runtime.h"
 
-#include "tests/cuda_emulator/faults.h"
 #include "tests/cuda_emulator/grid.h"
 
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <map>
-#include <mutex>
-#include <string>
-
-/* ------------------------------------------------------------------ the machine, and its faults */
-
-static const struct machine {
-    int devices, driver, major, minor;
-    size_t memory;
-} AT_START = {1, CUDART_VERSION, 9, 0, (size_t)8 << 30};
-
-static machine machine_now = AT_START;
-static std::map<std::string, int64_t> calls;
-static std::multimap<std::pair<std::string, int64_t>, int> injected; /* (function, its how manieth call) */
-static cudaError_t sticky;
-static std::recursive_mutex lock;
-static thread_local cudaError_t last_error;
-static thread_local int device_of_thread;
-
-bool machine_has_device(int ordinal)
-{
-    return ordinal >= 0 && ordinal < machine_now.devices;
-}
-
-size_t machine_memory()
-{
-    return machine_now.memory;
-}
-
-int current_device()
-{
-    return device_of_thread;
-}
-
-void device_break(cudaError_t code)
-{
-    sticky = code;
-}
-
-cudaError_t device_broken()
-{
-    return sticky;
-}
-
-/* Counts; 0, or what was injected. */
-static int count_call(const char *function)
-{
-    auto it = injected.find({function, ++calls[function]});
-    if (it == injected.end())
-        return 0;
-    int code = it->second;
-    injected.erase(it);
-    return code;
-}
-
-int kernel_fault()
-{
-    CALL_NAME(kernel);
-    return count_call(call_name);
-}
-
-call::~call()
-{
-    lock.unlock();
-}
-
-call::call(const char *function, capture_rule rule)
-{
-    lock.lock();
-    code = count_call(function);
-    if (code || rule == NO_DEVICE)
-        return;
-    if (!machine_now.driver)
-        code = cudaErrorInsufficientDriver;
-    else if (!machine_now.devices)
-        code = cudaErrorNoDevice;
-    else if (sticky)
-        code = sticky;
-    else if (rule == CAPTURE_UNSAFE && capture_forbids())
-        code = cudaErrorStreamCaptureUnsupported;
-}
-
-cudaError_t fail(cudaError_t code)
-{
-    if (code)
-        last_error = code;
-    return code;
-}
-
-extern "C" void hl_fault_reset(void)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    machine_now = AT_START;
-    calls.clear();
-    injected.clear();
-    sticky = cudaSuccess;
-    last_error = cudaSuccess;
-}
-
-extern "C" const char *const __start_hl_call_names[], *const __stop_hl_call_names[];
-
-static void check_name(const char *function)
-{
-    for (const char *const *name = __start_hl_call_names; name < __stop_hl_call_names; name++)
-        if (!strcmp(*name, function))
-            return;
-    fprintf(stderr, "CUDA emulator: there is no function %s that could fail\n", function);
-    abort();
-}
-
-extern "C" void hl_fault_inject(const char *function, int nth, int code)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    check_name(function);
-    injected.insert({{function, calls[function] + nth}, code});
-}
-
-extern "C" int hl_fault_pending(void)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    return (int)injected.size();
-}
-
-extern "C" void hl_fault_sticky(int code)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    sticky = (cudaError_t)code;
-}
-
-extern "C" void hl_fault_devices(int n)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    machine_now.devices = n;
-}
-
-extern "C" void hl_fault_driver(int version)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    machine_now.driver = version;
-}
-
-extern "C" void hl_fault_memory(size_t bytes)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    machine_now.memory = bytes;
-}
-
-extern "C" void hl_fault_capability(int major, int minor)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    machine_now.major = major;
-    machine_now.minor = minor;
-}
-
-extern "C" int64_t hl_emulated_calls(const char *function)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    check_name(function);
-    auto it = calls.find(function);
-    return it == calls.end() ? 0 : it->second;
-}
-
-extern "C" hl_emulated_held hl_emulated_holding(void)
-{
-    std::lock_guard<std::recursive_mutex> guard(lock);
-    hl_emulated_held held = {};
-    memory_held(&held.device_bytes, &held.device_blocks, &held.pinned_blocks);
-    held.streams = held_streams;
-    held.events = held_events;
-    held.graphs = held_graphs;
-    held.handles = held_handles;
-    return held;
-}
 
 /* ------------------------------------------------------------------ errors */
-
-extern "C" cudaError_t cudaGetLastError(void)
-{
-    cudaError_t code = sticky ? sticky : last_error;
-    last_error = cudaSuccess;
-    return code;
-}
-
-extern "C" cudaError_t cudaPeekAtLastError(void)
-{
-    return sticky ? sticky : last_error;
-}
 
 static const struct {
     cudaError_t code;
     const char *name, *text;
 } errors[] = {
-#define ERROR(code, text) {code, #code, text}
+#define ERROR(code, text)                                                                                    \
+    {                                                                                                        \
+        code, #code, text                                                                                    \
+    }
     ERROR(cudaSuccess, "no error"),
     ERROR(cudaErrorInvalidValue, "invalid argument"),
     ERROR(cudaErrorMemoryAllocation, "out of memory"),
@@ -227,7 +43,8 @@ static const struct {
     ERROR(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began"),
     ERROR(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work"),
     ERROR(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream"),
-    ERROR(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream"),
+    ERROR(cudaErrorStreamCaptureImplicit,
+          "operation would make the legacy stream depend on a capturing blocking stream"),
     ERROR(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream"),
     ERROR(cudaErrorStreamCaptureWrongThread,
           "attempt to terminate a thread-local capture sequence from another thread"),
@@ -280,14 +97,14 @@ extern "C" cudaError_t cudaSetDevice(int ordinal)
     CALL(cudaSetDevice);
     if (!machine_has_device(ordinal))
         return fail(cudaErrorInvalidDevice);
-    device_of_thread = ordinal;
+    make_current(ordinal);
     return cudaSuccess;
 }
 
 extern "C" cudaError_t cudaGetDevice(int *ordinal)
 {
     CALL(cudaGetDevice);
-    *ordinal = device_of_thread;
+    *ordinal = current_device();
     return cudaSuccess;
 }
 
@@ -339,27 +156,60 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
     if (!machine_has_device(ordinal))
         return fail(cudaErrorInvalidDevice);
     switch (attribute) {
-    case cudaDevAttrComputeCapabilityMajor: *value = machine_now.major; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = machine_now.minor; break;
-    case cudaDevAttrMultiProcessorCount: *value = PROCESSORS; break;
-    case cudaDevAttrMaxThreadsPerBlock: *value = THREADS_PER_BLOCK; break;
-    case cudaDevAttrMaxSharedMemoryPerBlock: *value = SHARED_BYTES; break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = SHARED_BYTES_OPTIN; break;
-    case cudaDevAttrMaxThreadsPerMultiProcessor: *value = 2048; break;
-    case cudaDevAttrWarpSize: *value = 32; break;
-    case cudaDevAttrClockRate: *value = 1980000; break;
-    case cudaDevAttrMemoryClockRate: *value = 2619000; break;
-    case cudaDevAttrGlobalMemoryBusWidth: *value = 5120; break;
-    case cudaDevAttrL2CacheSize: *value = 50 << 20; break;
-    case cudaDevAttrUnifiedAddressing: *value = 1; break;
-    case cudaDevAttrConcurrentKernels: *value = 1; break;
-    case cudaDevAttrAsyncEngineCount: *value = 3; break;
+    case cudaDevAttrComputeCapabilityMajor:
+        *value = machine_now.major;
+        break;
+    case cudaDevAttrComputeCapabilityMinor:
+        *value = machine_now.minor;
+        break;
+    case cudaDevAttrMultiProcessorCount:
+        *value = PROCESSORS;
+        break;
+    case cudaDevAttrMaxThreadsPerBlock:
+        *value = THREADS_PER_BLOCK;
+        break;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+        *value = SHARED_BYTES;
+        break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+        *value = SHARED_BYTES_OPTIN;
+        break;
+    case cudaDevAttrMaxThreadsPerMultiProcessor:
+        *value = 2048;
+        break;
+    case cudaDevAttrWarpSize:
+        *value = 32;
+        break;
+    case cudaDevAttrClockRate:
+        *value = 1980000;
+        break;
+    case cudaDevAttrMemoryClockRate:
+        *value = 2619000;
+        break;
+    case cudaDevAttrGlobalMemoryBusWidth:
+        *value = 5120;
+        break;
+    case cudaDevAttrL2CacheSize:
+        *value = 50 << 20;
+        break;
+    case cudaDevAttrUnifiedAddressing:
+        *value = 1;
+        break;
+    case cudaDevAttrConcurrentKernels:
+        *value = 1;
+        break;
+    case cudaDevAttrAsyncEngineCount:
+        *value = 3;
+        break;
     case cudaDevAttrMemoryPoolsSupported:
     case cudaDevAttrCooperativeLaunch:
     case cudaDevAttrIntegrated:
     case cudaDevAttrPageableMemoryAccess:
-    case cudaDevAttrComputeMode: *value = 0; break;
-    default: return fail(cudaErrorInvalidValue);
+    case cudaDevAttrComputeMode:
+        *value = 0;
+        break;
+    default:
+        return fail(cudaErrorInvalidValue);
     }
     return cudaSuccess;
 }
@@ -379,20 +229,27 @@ extern "C" cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttrib
     return cudaSuccess;
 }
 
-static void run_kernel(const hl_emulated_kernel &kernel)
+/* What the kernel is handed must be the device's. */
+static bool check_arguments(const hl_emulated_kernel &kernel, int device)
+{
+    for (const void *p : kernel.pointers)
+        if (!memory_is_reachable(p, device)) {
+            fprintf(stderr,
+                    "CUDA emulator: a kernel is handed the pointer %p, which is not to memory of device %d\n",
+                    p, device);
+            return false;
+        }
+    return true;
+}
+
+static void run_kernel(const hl_emulated_kernel &kernel, int device)
 {
     if (device_broken())
         return;
     if (int code = kernel_fault())
         return device_break((cudaError_t)code);
-    for (size_t i = 0; i < kernel.pointers.size(); i++) {
-        size_t room;
-        if (kernel.pointers[i] && memory_place(kernel.pointers[i], &room) == PLACE_HOST) {
-            fprintf(stderr, "CUDA emulator: pointer argument %zu of a kernel is %p, which is no memory of the device\n",
-                    i, kernel.pointers[i]);
-            return device_break(cudaErrorIllegalAddress);
-        }
-    }
+    if (!check_arguments(kernel, device))
+        return device_break(cudaErrorIllegalAddress);
     grid_run(kernel);
 }
 
@@ -410,11 +267,13 @@ void hl_emulated_submit(hl_emulated_kernel kernel, cudaStream_t stream)
     if (allowed != shared_allowed.end() && allowed->second > SHARED_BYTES)
         most = (size_t)allowed->second;
     uint64_t threads = (uint64_t)b.x * b.y * b.z;
-    if (!g.x || !g.y || !g.z || g.x > (unsigned)GRID_X || g.y > (unsigned)GRID_YZ || g.z > (unsigned)GRID_YZ ||
-        !threads || threads > THREADS_PER_BLOCK || b.z > 64)
+    if (!g.x || !g.y || !g.z || g.x > (unsigned)GRID_X || g.y > (unsigned)GRID_YZ ||
+        g.z > (unsigned)GRID_YZ || !threads || threads > THREADS_PER_BLOCK || b.z > 64)
         fail(cudaErrorInvalidConfiguration);
     else if (kernel.shared > most)
         fail(cudaErrorInvalidValue);
+    else if (stream_device(stream) != current_device())
+        fail(cudaErrorInvalidResourceHandle);
     else
-        fail(stream_submit(stream, [kernel] { run_kernel(kernel); }));
+        fail(stream_submit(stream, [kernel, device = current_device()] { run_kernel(kernel, device); }));
 }

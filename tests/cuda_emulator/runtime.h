@@ -49,10 +49,12 @@ cudaError_t fail(cudaError_t code);
 
 enum place { PLACE_HOST, PLACE_PINNED, PLACE_DEVICE };
 
-/* Where p lies, and how many bytes there are from p to the end of its allocation (SIZE_MAX: unknown, host). */
+/* Where p lies, and how many bytes there are from p to the end of its allocation (host: SIZE_MAX). */
 place memory_place(const void *p, size_t *room);
 /* True: all of it is the device's (or nothing). */
 bool memory_is_device(const void *p, size_t bytes);
+/* Whether a kernel on this device may be handed p: NULL, or to memory of the device, or pinned. */
+bool memory_is_reachable(const void *p, int device);
 /* The device's memory can be touched only between these, so that a host that reads it faults. */
 void memory_open();
 void memory_close();
@@ -67,20 +69,32 @@ void memory_close();
 cudaError_t stream_submit(cudaStream_t stream, std::function<void()> work);
 cudaError_t stream_wait(cudaStream_t stream);
 bool stream_is_capturing(cudaStream_t stream);
+/* -1: no such stream. The legacy stream is every device's. */
+int stream_device(cudaStream_t stream);
 void device_wait();
-/* Fails all captures that forbid this thread an unsafe call; true if there was one. */
+/* Breaks all captures that forbid this thread an unsafe call; true if there was one. */
 bool capture_forbids();
+/* Breaks all captures; true if there was one. */
+bool capture_is_active();
 
-/* ------------------------------------------------------------------ state (runtime.cpp) */
+/* ------------------------------------------------------------------ the machine (fault.cpp) */
 
-/* Sets the error that sticks; work that is queued is forgotten. */
+struct machine {
+    int devices, driver, major, minor;
+    size_t memory; /* of each device */
+};
+extern machine machine_now;
+
+/* The calling thread's device. */
+int current_device();
+void make_current(int ordinal);
+bool machine_has_device(int ordinal);
+
+/* Sets the error that sticks; what is queued will not run. */
 void device_break(cudaError_t code);
 cudaError_t device_broken();
-/* Counts a kernel and tells what injection says of it. */
+/* Counts a kernel and tells what was injected for it. */
 int kernel_fault();
-bool machine_has_device(int ordinal);
-size_t machine_memory();
-int current_device();
 
 /* Objects that are held, for hl_emulated_holding. */
 extern int held_streams, held_events, held_graphs, held_handles;

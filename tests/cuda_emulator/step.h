@@ -161,7 +161,8 @@ static inline hl_status step_record(step *s, hl_error *err)
     hl_status status = s->table->record(s->queue, err);
     if (status == HL_OK)
         status = step_run_calls(s, err);
-    return status == HL_OK ? s->table->recorded(s->queue, err) : status;
+    hl_status ended = s->table->recorded(s->queue, status == HL_OK ? err : NULL); /* whatever happened */
+    return status == HL_OK ? ended : status;
 }
 
 static inline bool nothing_held(void)

@@ -34,8 +34,8 @@ static void a_barrier_separates_writing_from_reading(void **)
     cudaFree(to);
 }
 
-/* The barrier before reading is missing: right while threads run in order, since each reads what the one before
- * it wrote. */
+/* The barrier before reading is missing: right while threads run in order, since each reads what the one
+ * before it wrote. */
 static __global__ void take_from_neighbour(int *to)
 {
     __shared__ int tile[64];
@@ -224,7 +224,8 @@ static void warps_do_not_wait_for_each_other(void **)
     hl_emulated_launch(warps_apart, 1, 128, 0, nullptr, to);
     std::vector<float> got = from_device(to, 128);
     for (int warp = 0; warp < 4; warp++)
-        assert_true(got[(size_t)(32 * warp + 3)] == (float)(31 * 16 + 32 * 32 * warp) * powf(32, (float)warp));
+        assert_true(got[(size_t)(32 * warp + 3)] ==
+                    (float)(31 * 16 + 32 * 32 * warp) * powf(32, (float)warp));
     cudaFree(to);
 }
 

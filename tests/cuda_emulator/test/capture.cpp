@@ -202,7 +202,8 @@ static void captures_are_ended_where_they_began(void **)
 {
     fixture f;
     cudaGraph_t none;
-    assert_int_equal(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal), cudaErrorStreamCaptureUnsupported);
+    assert_int_equal(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal),
+                     cudaErrorStreamCaptureUnsupported);
     assert_int_equal(cudaStreamEndCapture(f.stream, &none), cudaErrorIllegalState);
     f.begin();
     assert_int_equal(cudaStreamBeginCapture(f.stream, cudaStreamCaptureModeGlobal), cudaErrorIllegalState);

@@ -50,10 +50,11 @@ struct product {
     }
     cublasStatus_t run(const void *pa, const void *pb, float beta, const void *pc, void *pd, float alpha = 1)
     {
-        return cublasLtMatmul(handle, operation, &alpha, pa, a, pb, b, &beta, pc, d, pd, d, nullptr, nullptr, 0,
-                              nullptr);
+        return cublasLtMatmul(handle, operation, &alpha, pa, a, pb, b, &beta, pc, d, pd, d, nullptr, nullptr,
+                              0, nullptr);
     }
-    cublasStatus_t ask(cublasLtMatmulPreference_t preference, cublasLtMatmulHeuristicResult_t *results, int *n)
+    cublasStatus_t ask(cublasLtMatmulPreference_t preference, cublasLtMatmulHeuristicResult_t *results,
+                       int *n)
     {
         return cublasLtMatmulAlgoGetHeuristic(handle, operation, a, b, d, d, preference, 8, results, n);
     }
@@ -67,8 +68,8 @@ struct product {
 };
 
 /* alpha op(a) op(b) + beta c, column-major; the leading dimension of a is one more than its rows. */
-static std::vector<double> product_of(const std::vector<float> &a, bool ta, const std::vector<float> &b, bool tb,
-                                      double alpha, double beta, const std::vector<float> &c)
+static std::vector<double> product_of(const std::vector<float> &a, bool ta, const std::vector<float> &b,
+                                      bool tb, double alpha, double beta, const std::vector<float> &c)
 {
     std::vector<double> d(ROWS * COLS);
     const int lda = (ta ? TERMS : ROWS) + 1, ldb = tb ? COLS : TERMS;
@@ -76,7 +77,8 @@ static std::vector<double> product_of(const std::vector<float> &a, bool ta, cons
         for (int i = 0; i < ROWS; i++) {
             double sum = 0;
             for (int k = 0; k < TERMS; k++)
-                sum += (double)a[(size_t)(ta ? i * lda + k : k * lda + i)] * b[(size_t)(tb ? k * ldb + j : j * ldb + k)];
+                sum += (double)a[(size_t)(ta ? i * lda + k : k * lda + i)] *
+                       b[(size_t)(tb ? k * ldb + j : j * ldb + k)];
             d[(size_t)(j * ROWS + i)] = alpha * sum + beta * c[(size_t)(j * ROWS + i)];
         }
     return d;
@@ -104,11 +106,13 @@ static void epilogues_add_a_bias_per_row_and_activate(void **)
 {
     const size_t n = (TERMS + 1) * (TERMS + 1);
     std::vector<float> a = numbers(n, 1), b = numbers(n, 2), bias = numbers(ROWS, 4), none(ROWS * COLS);
-    float *pa = on_device(a), *pb = on_device(b), *pbias = on_device(bias), *pd = on_device<float>(ROWS * COLS);
+    float *pa = on_device(a), *pb = on_device(b), *pbias = on_device(bias),
+          *pd = on_device<float>(ROWS * COLS);
     product p(CUBLAS_OP_N, CUBLAS_OP_N);
     GOOD(p.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void *>(pbias)));
-    for (cublasLtEpilogue_t epilogue : {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU,
-                                        CUBLASLT_EPILOGUE_RELU_BIAS, CUBLASLT_EPILOGUE_GELU_BIAS}) {
+    for (cublasLtEpilogue_t epilogue :
+         {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU,
+          CUBLASLT_EPILOGUE_RELU_BIAS, CUBLASLT_EPILOGUE_GELU_BIAS}) {
         GOOD(p.set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue));
         GOOD(p.run(pa, pb, 0, pd, pd));
         std::vector<double> want = product_of(a, false, b, false, 1, 0, none);
@@ -178,14 +182,16 @@ static void algorithms_are_for_an_alignment_and_a_workspace(void **)
     GOOD(p.ask(nullptr, results, &n));
     assert_int_equal(n, 1); /* the one without workspace */
     auto run = [&](const float *a, const cublasLtMatmulAlgo_t *algo, size_t bytes) {
-        return cublasLtMatmul(p.handle, p.operation, &one, a, p.a, x, p.b, &zero, d, p.d, d, p.d, algo, workspace,
-                              bytes, nullptr);
+        return cublasLtMatmul(p.handle, p.operation, &one, a, p.a, x, p.b, &zero, d, p.d, d, p.d, algo,
+                              workspace, bytes, nullptr);
     };
     GOOD(run(x, &results[0].algo, 0));
     assert_int_equal(run(x + 1, &results[0].algo, 0), CUBLAS_STATUS_NOT_SUPPORTED);
     GOOD(cublasLtMatmulPreferenceInit(&preference));
-    GOOD(cublasLtMatmulPreferenceSetAttribute(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &room, 8));
-    GOOD(cublasLtMatmulPreferenceSetAttribute(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &four, 4));
+    GOOD(cublasLtMatmulPreferenceSetAttribute(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &room,
+                                              8));
+    GOOD(cublasLtMatmulPreferenceSetAttribute(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &four,
+                                              4));
     GOOD(p.ask(&preference, results, &n));
     assert_int_equal(n, 2);
     assert_true(results[1].workspaceSize > 0 && results[1].workspaceSize <= room);
@@ -230,7 +236,8 @@ struct window {
         GOOD(cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, X[0], X[1], X[2], X[3]));
         GOOD(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, Y[0], Y[1], Y[2], Y[3]));
         GOOD(cudnnSetFilter4dDescriptor(w, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, W[0], W[1], W[2], W[3]));
-        GOOD(cudnnSetConvolution2dDescriptor(conv, 1, 0, 2, 1, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
+        GOOD(cudnnSetConvolution2dDescriptor(conv, 1, 0, 2, 1, 1, 1, CUDNN_CROSS_CORRELATION,
+                                             CUDNN_DATA_FLOAT));
         GOOD(cudnnSetConvolutionMathType(conv, CUDNN_FMA_MATH));
     }
     ~window()
@@ -260,7 +267,8 @@ template <class F> static void for_each_term(F f)
                             for (int q = 0; q < W[3]; q++) {
                                 int h = 2 * i + p - 1, v = j + q;
                                 if (h >= 0 && h < X[2] && v < X[3])
-                                    f(((n * X[1] + c) * X[2] + h) * X[3] + v, ((k * W[1] + c) * W[2] + p) * W[3] + q,
+                                    f(((n * X[1] + c) * X[2] + h) * X[3] + v,
+                                      ((k * W[1] + c) * W[2] + p) * W[3] + q,
                                       ((n * Y[1] + k) * Y[2] + i) * Y[3] + j);
                             }
 }
@@ -280,10 +288,11 @@ static void convolutions_and_their_gradients(void **)
     float *px = on_device(x), *pw = on_device(w), *py = on_device(y), *to = on_device<float>(x.size());
     void *space = on_device<unsigned char>(8192);
     GOOD(cudnnConvolutionForward(o.handle, &one, o.x, px, o.w, pw, o.conv,
-                                 CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, space, 8192, &zero, o.y, to));
+                                 CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, space, 8192, &zero, o.y,
+                                 to));
     assert_close(from_device(to, y.size()), forward, 1e-7);
-    GOOD(cudnnConvolutionBackwardData(o.handle, &one, o.w, pw, o.y, py, o.conv, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1,
-                                      space, 8192, &zero, o.x, to));
+    GOOD(cudnnConvolutionBackwardData(o.handle, &one, o.w, pw, o.y, py, o.conv,
+                                      CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, space, 8192, &zero, o.x, to));
     assert_close(from_device(to, x.size()), data, 1e-7);
     GOOD(cudnnConvolutionBackwardFilter(o.handle, &one, o.x, px, o.y, py, o.conv,
                                         CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, space, 8192, &zero, o.w, to));
@@ -304,7 +313,8 @@ static void convolutions_are_checked(void **)
     const float one = 1, zero = 0;
     float *p = on_device<float>(size_of(X));
     auto run = [&](cudnnConvolutionFwdAlgo_t algorithm, void *space, size_t bytes, const void *w) {
-        return cudnnConvolutionForward(o.handle, &one, o.x, p, o.w, w, o.conv, algorithm, space, bytes, &zero, o.y, p);
+        return cudnnConvolutionForward(o.handle, &one, o.x, p, o.w, w, o.conv, algorithm, space, bytes, &zero,
+                                       o.y, p);
     };
     assert_int_equal(run(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, p, 16, p),
                      CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT);
@@ -312,11 +322,13 @@ static void convolutions_are_checked(void **)
     assert_int_equal(run(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, p, 16, nullptr),
                      CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
     GOOD(cudnnSetTensor4dDescriptor(o.y, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, Y[0], Y[1], Y[2], Y[3] + 1));
-    assert_int_equal(run(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, p), CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH);
+    assert_int_equal(run(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, p),
+                     CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH);
     assert_int_equal(cudnnSetTensor4dDescriptor(o.y, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, 1, 0, 1, 1),
                      CUDNN_STATUS_BAD_PARAM);
     hl_fault_inject("cudnnConvolutionForward", 1, CUDNN_STATUS_EXECUTION_FAILED);
-    assert_int_equal(run(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, p), CUDNN_STATUS_EXECUTION_FAILED);
+    assert_int_equal(run(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, p),
+                     CUDNN_STATUS_EXECUTION_FAILED);
     cudaFree(p);
 }
 

@@ -58,10 +58,10 @@ static void copies_are_checked(void **)
 {
     float host[8] = {}, *x = on_device<float>(4);
     const cudaError_t bad = cudaErrorInvalidValue;
-    assert_int_equal(cudaMemcpy(x, host, 17, cudaMemcpyHostToDevice), bad);      /* past the end */
-    assert_int_equal(cudaMemcpy(x + 3, host, 8, cudaMemcpyHostToDevice), bad);   /* past the end */
-    assert_int_equal(cudaMemcpy(host, x, 4, cudaMemcpyHostToDevice), bad);       /* the wrong way */
-    assert_int_equal(cudaMemcpy(x, host, 4, cudaMemcpyDeviceToDevice), bad);     /* not from the device */
+    assert_int_equal(cudaMemcpy(x, host, 17, cudaMemcpyHostToDevice), bad);    /* past the end */
+    assert_int_equal(cudaMemcpy(x + 3, host, 8, cudaMemcpyHostToDevice), bad); /* past the end */
+    assert_int_equal(cudaMemcpy(host, x, 4, cudaMemcpyHostToDevice), bad);     /* the wrong way */
+    assert_int_equal(cudaMemcpy(x, host, 4, cudaMemcpyDeviceToDevice), bad);   /* not from the device */
     assert_int_equal(cudaMemcpy(x, nullptr, 4, cudaMemcpyHostToDevice), bad);
     assert_int_equal(cudaMemset(host, 0, 4), bad);
     assert_int_equal(cudaGetLastError(), bad);

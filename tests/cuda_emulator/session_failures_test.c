@@ -1,0 +1,165 @@
+/* Sessions on an emulated GPU that fails: every CUDA call once, kernels, too little memory, no driver; and
+ * what a session asks of CUDA in steady state. */
+#include "tests/cuda_emulator/faults.h"
+#include "tests/device_session.h"
+
+#include <driver_types.h>
+
+static void assert_nothing_held(void)
+{
+    hl_emulated_held h = hl_emulated_holding();
+    assert_int_equal(h.device_bytes, 0);
+    assert_int_equal(h.device_blocks + h.pinned_blocks + h.streams + h.events + h.graphs + h.handles, 0);
+}
+
+/* ------------------------------------------------------------------ steady state */
+
+/* Recorded once, then replayed; no step allocates. */
+static void a_step_is_one_replay(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_session *s = trained(params, "cuda", HL_PRECISION_FP32);
+    for (int step = 0; step < 2; step++)
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+    int64_t captures = hl_emulated_calls("cudaStreamBeginCapture"), mallocs = hl_emulated_calls("cudaMalloc");
+    int64_t replays = hl_emulated_calls("cudaGraphLaunch");
+    uint64_t allocations = hl_alloc_count();
+    assert_int_equal(captures, 1);
+    for (int step = 0; step < 3; step++)
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+    assert_int_equal(hl_emulated_calls("cudaStreamBeginCapture"), captures);
+    assert_int_equal(hl_emulated_calls("cudaMalloc"), mallocs);
+    assert_int_equal(hl_emulated_calls("cudaGraphLaunch"), replays + 3);
+    assert_int_equal(hl_alloc_count(), allocations);
+    hl_session_free(s);
+    hl_params_free(params);
+    assert_nothing_held();
+}
+
+/* ------------------------------------------------------------------ what may go wrong */
+
+/* The n-th call of anything that allocates or launches fails: an error with a reason, nothing kept, and the
+ * next attempt works. */
+static void every_call_may_fail(void **state)
+{
+    (void)state;
+    const struct {
+        const char *function;
+        int code;
+        bool survived; /* an algorithm that fails while they are measured is not chosen, that is all */
+    } faults[] = {{"cudaMalloc", cudaErrorMemoryAllocation, false},
+                  {"cudaMemcpy", cudaErrorUnknown, false},
+                  {"cudaMemcpyAsync", cudaErrorUnknown, false},
+                  {"cudaStreamBeginCapture", cudaErrorUnknown, false},
+                  {"cudaStreamEndCapture", cudaErrorUnknown, false},
+                  {"cudaGraphInstantiate", cudaErrorMemoryAllocation, false},
+                  {"cudaGraphLaunch", cudaErrorUnknown, false},
+                  {"cudaEventRecord", cudaErrorUnknown, false},
+                  {"cudaStreamWaitEvent", cudaErrorUnknown, false},
+                  {"cudaEventSynchronize", cudaErrorUnknown, false},
+                  {"cublasLtMatmul", 14 /* internal error */, true},
+                  {"cudaMallocHost", cudaErrorMemoryAllocation, false},
+                  {"cudaSetDevice", cudaErrorDevicesUnavailable, false}};
+    for (size_t f = 0; f < sizeof faults / sizeof *faults; f++) {
+        int failed = 0;
+        for (int nth = 1; nth < 400; nth = nth < 6 ? nth + 1 : nth * 3) {
+            hl_error err = {0};
+            hl_params *params = hl_params_new(5);
+            hl_fault_reset();
+            hl_fault_inject(faults[f].function, nth, faults[f].code);
+            hl_session *s = training(params, "cuda", HL_PRECISION_FP32, &err);
+            hl_status status = s ? HL_OK : err.status;
+            for (int step = 0; step < 3 && status == HL_OK; step++) {
+                fill_inputs(s, step);
+                status = hl_session_run(s, &err);
+            }
+            bool happened = hl_fault_pending() == 0;
+            hl_fault_reset();
+            if (happened && !faults[f].survived && (status == HL_OK || !err.message[0]))
+                fail_msg("%s failed the %d. time, and nobody said so", faults[f].function, nth);
+            failed += happened;
+            hl_session_free(s);
+            hl_params_free(params);
+            assert_nothing_held();
+        }
+        if (!failed && strcmp(faults[f].function, "cudaMallocHost"))
+            fail_msg("%s is never called", faults[f].function);
+    }
+}
+
+static void a_broken_device_gives_no_results(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_session *s = trained(params, "cuda", HL_PRECISION_FP32);
+    assert_int_equal(hl_session_run(s, &err), HL_OK);
+    hl_fault_inject("kernel", 5, cudaErrorIllegalAddress);
+    assert_int_not_equal(hl_session_run(s, &err), HL_OK);
+    assert_int_equal(err.status, HL_ERR_DEVICE);
+    assert_non_null(strstr(err.message, "illegal"));
+    hl_fault_reset();
+    hl_session_free(s);
+    hl_params_free(params);
+}
+
+static void too_little_memory_says_what_would_fit(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_graph *g = training_graph(params, HL_PRECISION_FP32);
+    hl_plan *plan = hl_plan_new(g, &(hl_session_options){.device = "cuda"}, &err);
+    hl_memory m = hl_plan_memory(plan);
+    hl_plan_free(plan);
+    hl_graph_free(g);
+    hl_fault_memory(m.total - m.arena / 2 + (1 << 19)); /* emulated blocks are rounded up a little */
+    assert_null(training(params, "cuda", HL_PRECISION_FP32, &err));
+    assert_int_equal(err.status, HL_ERR_MEMORY);
+    if (!strstr(err.message, "parameters ") || !strstr(err.message, "optimizer ") ||
+        !strstr(err.message, "% of this one"))
+        fail_msg("%s", err.message);
+    hl_fault_reset();
+    hl_params_free(params);
+    assert_nothing_held();
+}
+
+static void without_a_driver(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_device_info info[4];
+    hl_params *params = hl_params_new(5);
+    assert_int_equal(hl_devices(info, 4, &err), 2);
+    assert_string_equal(info[1].device, "cuda:0");
+    hl_session *s = training(params, "cuda:1", HL_PRECISION_FP32, &err);
+    assert_null(s);
+    assert_non_null(strstr(err.message, "GPUs go from cuda:0 to cuda:0"));
+    hl_fault_driver(0);
+    assert_int_equal(hl_devices(info, 4, &err), 1);
+    assert_non_null(strstr(err.message, "driver"));
+    assert_null(training(params, "cuda", HL_PRECISION_FP32, &err));
+    assert_int_equal(err.status, HL_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "device 'cuda:0'"));
+    s = training(params, "auto", HL_PRECISION_FP32, &err); /* goes to the CPU */
+    assert_non_null(s);
+    hl_session_free(s);
+    hl_fault_reset();
+    hl_params_free(params);
+    assert_nothing_held();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_is_one_replay),
+        cmocka_unit_test(every_call_may_fail),
+        cmocka_unit_test(a_broken_device_gives_no_results),
+        cmocka_unit_test(too_little_memory_says_what_would_fit),
+        cmocka_unit_test(without_a_driver),
+    };
+    hl_fault_reset();
+    return cmocka_run_group_tests_name("sessions on a failing GPU", tests, NULL, NULL);
+}

@@ -1,0 +1,230 @@
+/* Sessions on a GPU: the small model trained there and on the CPU, replayed and call by call, with steps
+ * under way; the parameter store between host and device. HL_TEST_DEVICE names another device than cuda. Exit
+ * 77 where there is no GPU. */
+#include "tests/device_session.h"
+#include "tests/gpu_skip.h"
+
+#include "io/checkpoint.h"
+#include "tests/temporary.h"
+
+#include <stdio.h>
+
+static const char *gpu = "cuda";
+
+/* ------------------------------------------------------------------ numbers */
+
+static void trains_as_the_cpu_does(void **state)
+{
+    (void)state;
+    outcome cpu = train("cpu:portable", HL_PRECISION_FP32), there = train(gpu, HL_PRECISION_FP32);
+    assert_int_equal(cpu.n, there.n);
+    for (int i = 0; i < STEPS; i++) {
+        assert_close(there.loss[i], cpu.loss[i], 2e-6);
+        assert_close(there.norm[i], cpu.norm[i], 2e-5);
+    }
+    for (int i = 0; i < cpu.n; i++)
+        assert_close(there.sum[i], cpu.sum[i], 2e-5);
+}
+
+static void trains_in_16_bits(void **state)
+{
+    (void)state;
+    const hl_precision precisions[] = {HL_PRECISION_TF32, HL_PRECISION_BF16, HL_PRECISION_FP16};
+    const double tolerance[] = {0.003, 0.015, 0.003};
+    outcome cpu = train("cpu:portable", HL_PRECISION_FP32);
+    for (int k = 0; k < 3; k++) {
+        outcome there = train(gpu, precisions[k]);
+        for (int i = 0; i < STEPS; i++) {
+            assert_close(there.loss[i], cpu.loss[i], tolerance[k]);
+            assert_true(there.loss[i] != cpu.loss[i]);
+        }
+    }
+}
+
+static void replays_bit_by_bit(void **state)
+{
+    (void)state;
+    for (int precision = HL_PRECISION_FP32; precision < HL_PRECISIONS; precision++) {
+        outcome replayed = train(gpu, (hl_precision)precision);
+        setenv("HL_DISABLE_PASSES", "replay", 1);
+        outcome plain = train(gpu, (hl_precision)precision);
+        unsetenv("HL_DISABLE_PASSES");
+        assert_memory_equal(&replayed, &plain, sizeof plain);
+    }
+}
+
+/* Twenty runs (or HL_TEST_REPEATS) from the same start are the same run. */
+static void runs_repeat(void **state)
+{
+    (void)state;
+    const char *asked = getenv("HL_TEST_REPEATS");
+    const int repeats = asked ? atoi(asked) : 20;
+    assert_true(repeats > 1);
+    outcome first = train(gpu, HL_PRECISION_BF16);
+    for (int i = 1; i < repeats; i++) {
+        outcome again = train(gpu, HL_PRECISION_BF16);
+        assert_memory_equal(&first, &again, sizeof first);
+    }
+}
+
+/* ------------------------------------------------------------------ steps under way */
+
+static void steps_may_overlap(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *a = hl_params_new(5), *b = hl_params_new(5);
+    hl_session *one = trained(a, gpu, HL_PRECISION_FP32), *two = trained(b, gpu, HL_PRECISION_FP32);
+    float loss[6];
+    for (int step = 0; step < 6; step++) {
+        fill_inputs(one, step);
+        assert_int_equal(hl_session_run(one, &err), HL_OK);
+        loss[step] = *hl_session_output(one, "loss");
+    }
+    fill_inputs(two, 0);
+    assert_int_equal(hl_session_start(two, &err), HL_OK);
+    for (int step = 1; step <= 6; step++) {
+        if (step < 6) {
+            fill_inputs(two, step);
+            assert_int_equal(hl_session_start(two, &err), HL_OK);
+        }
+        if (step < 5)
+            assert_int_equal(hl_session_start(two, &(hl_error){0}), HL_ERR_USAGE); /* a third */
+        assert_int_equal(hl_session_wait(two, &err), HL_OK);
+        assert_true(*hl_session_output(two, "loss") == loss[step - 1]);
+    }
+    assert_int_equal(hl_session_wait(two, &err), HL_ERR_USAGE);
+    outcome x = outcome_of(a), y = outcome_of(b);
+    assert_memory_equal(&x, &y, sizeof x);
+    hl_session_free(one);
+    hl_session_free(two);
+    hl_params_free(a);
+    hl_params_free(b);
+}
+
+/* ------------------------------------------------------------------ the store */
+
+/* Steps in turn on the device and on the CPU, on one store: each takes over what the other wrote. */
+static void a_store_serves_both(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *mixed = hl_params_new(5), *plain = hl_params_new(5);
+    hl_session *there = trained(mixed, gpu, HL_PRECISION_FP32),
+               *cpu = trained(mixed, "cpu", HL_PRECISION_FP32);
+    hl_session *only = trained(plain, "cpu", HL_PRECISION_FP32);
+    for (int step = 0; step < 4; step++) {
+        hl_session *s = step % 2 ? cpu : there;
+        hl_session_set_step(s, (uint64_t)step);
+        fill_inputs(s, step);
+        fill_inputs(only, step);
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+        assert_int_equal(hl_session_run(only, &err), HL_OK);
+        assert_close(*hl_session_output(s, "loss"), *hl_session_output(only, "loss"), 5e-6);
+    }
+    hl_session_free(there);
+    hl_session_free(cpu);
+    hl_session_free(only);
+    hl_params_free(mixed);
+    hl_params_free(plain);
+}
+
+static void checkpoints_hold_what_the_device_has(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    const char *path = temporary_path("device.h5");
+    for (int precision = HL_PRECISION_FP32; precision <= HL_PRECISION_FP16; precision++) {
+        hl_params *a = hl_params_new(5), *b = hl_params_new(5);
+        hl_session *s = trained(a, gpu, (hl_precision)precision);
+        for (int step = 0; step < 3; step++) {
+            fill_inputs(s, step);
+            assert_int_equal(hl_session_run(s, &err), HL_OK);
+        }
+        assert_int_equal(
+            hl_checkpoint_write(path, a, &(hl_checkpoint_meta){.step = 3}, HL_CHECKPOINT_ALL, &err), HL_OK);
+        fill_inputs(s, 3);
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+        hl_session *t = trained(
+            b, gpu, (hl_precision)precision); /* a session that is open takes the new values too */
+        fill_inputs(t, 0);
+        assert_int_equal(hl_session_run(t, &err), HL_OK);
+        assert_int_equal(hl_checkpoint_read(path, b, HL_CHECKPOINT_ALL, &err), HL_OK);
+        hl_session_set_step(t, 3);
+        fill_inputs(t, 3);
+        assert_int_equal(hl_session_run(t, &err), HL_OK);
+        assert_true(*hl_session_output(s, "action") == *hl_session_output(t, "action"));
+        hl_session_free(s);
+        hl_session_free(t);
+        outcome x = outcome_of(a), y = outcome_of(b);
+        assert_memory_equal(&x, &y, sizeof x);
+        hl_params_free(a);
+        hl_params_free(b);
+    }
+}
+
+static void frozen_sessions_warm_up_and_let_go(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_model_options o = model();
+    hl_params *params = hl_params_new(5);
+    hl_graph *g = hl_graph_new();
+    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = BATCH});
+    hl_output(g, "action", m.action);
+    hl_session_options options = {.device = gpu, .frozen = true, .precision = HL_PRECISION_BF16};
+    hl_session *s = hl_session_open(g, params, &options, &err);
+    if (!s)
+        fail_msg("%s", err.message);
+    for (int i = 0; i < hl_params_count(params); i++)
+        assert_null(hl_params_at(params, i).data);
+    assert_int_equal(hl_session_step(s), 0);
+    double seconds = -1;
+    assert_int_equal(hl_session_warm_up(s, &seconds, &err), HL_OK);
+    assert_true(seconds > 0);
+    uint64_t allocations = hl_alloc_count();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+    assert_int_equal(hl_alloc_count(), allocations);
+    hl_session_free(s);
+    hl_graph_free(g);
+    hl_params_free(params);
+}
+
+static void profiles(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_session *s = trained(params, gpu, HL_PRECISION_FP32);
+    hl_session_profile(s, true);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+    char text[20000];
+    hl_session_profile_print(s, text, sizeof text);
+    assert_non_null(strstr(text, "matmul/cuda"));
+    assert_null(strstr(text, "nan"));
+    hl_session_free(s);
+    hl_params_free(params);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trains_as_the_cpu_does),
+        cmocka_unit_test(trains_in_16_bits),
+        cmocka_unit_test(replays_bit_by_bit),
+        cmocka_unit_test(runs_repeat),
+        cmocka_unit_test(steps_may_overlap),
+        cmocka_unit_test(a_store_serves_both),
+        cmocka_unit_test(checkpoints_hold_what_the_device_has),
+        cmocka_unit_test(frozen_sessions_warm_up_and_let_go),
+        cmocka_unit_test(profiles),
+    };
+    const char *named = getenv("HL_TEST_DEVICE");
+    if (named && *named)
+        gpu = named;
+    if (gpu_is_missing(gpu, (int)(sizeof tests / sizeof *tests)))
+        return EXIT_SKIPPED;
+    return cmocka_run_group_tests_name("sessions on a GPU", tests, temporary_make, temporary_drop);
+}
