@@ -350,7 +350,7 @@ cuda=$(nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p')
 cublaslt=$(library_version libcublasLt cublas_api.h)
 cudnn=$(library_version libcudnn cudnn_version.h)
 before=$(gpu_state)
-name=$(tr -d '\n' <<<"$devices" | grep -o "\"device\": \"$device[^}]*" | sed -n 's/.*"name": "\([^"]*\)".*/\1/p' | head -1)
+name=$(tr -d '\n' <<<"$devices" | grep -o "\"device\": \"${device}[^}]*" | sed -n 's/.*"name": "\([^"]*\)".*/\1/p' | head -1)
 name=$(tr '[:upper:]' '[:lower:]' <<<"$name" | tr -cs 'a-z0-9\n' - | sed 's/-*$//')
 mkdir -p "$out" || die "cannot make $out" 2
 report=$out/$name-${date%T*}

@@ -7,7 +7,7 @@ scripts/install-packages.sh test
 export CTEST_OUTPUT_ON_FAILURE=1
 cmake --preset gcc >/dev/null
 cmake --build --preset gcc
-(cd build-gcc && ctest --no-tests=error -L nightly --timeout 7200)
+(cd build-gcc && ctest --no-tests=error -L nightly --timeout 7200) # the emulated GPU in other orders, too
 cmake --preset tsan >/dev/null
 cmake --build --preset tsan --target test_loader
 (cd build-tsan && ctest --no-tests=error -R 'unit.loader' --timeout 3600)

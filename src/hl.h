@@ -368,6 +368,8 @@ HL_API hl_status hl_session_wait(hl_session *s, hl_error *err);
  * run is as fast as any; the step number stays. *seconds (may be NULL): how long that took. */
 HL_API hl_status hl_session_warm_up(hl_session *s, double *seconds, hl_error *err);
 HL_API hl_memory hl_session_memory(const hl_session *s);
+/* Where it runs: "cpu", "cuda:0". Valid for the session's life. */
+HL_API const char *hl_session_device(const hl_session *s);
 /* Seconds spent per kernel call since profiling was switched on, as text, dearest first. */
 HL_API void hl_session_profile(hl_session *s, bool on);
 HL_API size_t hl_session_profile_print(const hl_session *s, char *text, size_t size);

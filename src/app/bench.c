@@ -21,6 +21,7 @@ typedef struct timing {
     double warmup_ms, median_ms, p95_ms, p99_ms, min_ms, samples_per_s;
     size_t planned_bytes;
     double rss_bytes; /* of the process while it ran */
+    char device[32];
 } timing;
 
 typedef struct bench {
@@ -83,6 +84,7 @@ static hl_status measure(bench *b, hl_session *s, timing *t, hl_error *err)
     for (int i = 0; i < WARMUP && status == HL_OK; i++)
         status = hl_session_run(s, err);
     t->warmup_ms = now_ms() - began;
+    snprintf(t->device, sizeof t->device, "%s", hl_session_device(s));
     hl_session_profile(s, b->profile);
     double start = now_ms(), last = start;
     while (status == HL_OK && t->runs < MAX_RUNS && (t->runs < LEAST || last - start < 1e3 * b->seconds)) {
@@ -164,8 +166,10 @@ static hl_status print_json(const bench *b, hl_error *err)
                             t->p99_ms, "samples_per_s", t->samples_per_s, "planned_bytes",
                             (json_int_t)t->planned_bytes, "rss_bytes", hl_json_number(t->rss_bytes)));
     }
-    json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "version", HL_VERSION, "device", b->cfg->device,
-                          "peak_rss_bytes", (json_int_t)usage.ru_maxrss * 1024, "results", rows);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:o}", "version", HL_VERSION, "device",
+                          b->n ? b->rows[0].device : b->cfg->device, "precision",
+                          hl_precision_name((hl_precision)b->cfg->precision), "peak_rss_bytes",
+                          (json_int_t)usage.ru_maxrss * 1024, "results", rows);
     hl_status status = hl_json_print(stdout, j, err);
     json_decref(j);
     return status;

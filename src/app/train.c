@@ -143,6 +143,9 @@ static hl_status open_sessions(run *r, hl_error *err)
     hl_graph_free(g);
     if (!r->train)
         return err->status;
+    if (strcmp(hl_session_device(r->train), "cpu") || r->trainer.precision != HL_PRECISION_FP32)
+        fprintf(stderr, "hl: training on %s in %s\n", hl_session_device(r->train),
+                hl_precision_name(r->trainer.precision));
     if (!r->cfg->train.valid_every || !r->data->count[HL_VALID])
         return HL_OK;
     g = hl_validation_graph(r->params, &r->trainer);

@@ -234,8 +234,7 @@ static hl_status open_device(hl_session *s, hl_error *err)
     const hl_plan *p = s->plan;
     hl_status status = s->table->open(p->ordinal, &s->device, err);
     if (status != HL_OK)
-        return hl_fail_prefix(err, "device '%s:%d' (device: cpu runs without a GPU)", p->backend->name,
-                              p->ordinal);
+        return hl_fail_prefix(err, "device '%s' (device: cpu runs without a GPU)", p->device);
     return hl_params_attach(s->params, s->table, p->ordinal, err);
 }
 

@@ -442,6 +442,7 @@ hl_plan *hl_plan_new(const hl_graph *g, const hl_session_options *options, hl_er
     }
     p->backend = backend;
     p->ordinal = ordinal;
+    snprintf(p->device, sizeof p->device, backend->device ? "%s:%d" : "%s", backend->name, ordinal);
     p->frozen = options->frozen;
     p->graph = hl_compile(g, options->precision, err);
     if (!p->graph || fill_plan(p, err) != HL_OK) {

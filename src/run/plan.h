@@ -36,6 +36,7 @@ struct hl_plan {
     hl_graph *graph; /* compiled */
     const hl_backend *backend;
     int ordinal; /* of the device */
+    char device[32];
     bool frozen;
     size_t in_bytes, out_bytes; /* at the arena's begin, and after that */
     hl_storage *storages;

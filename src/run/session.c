@@ -106,6 +106,11 @@ hl_memory hl_session_memory(const hl_session *s)
     return s->plan->memory;
 }
 
+const char *hl_session_device(const hl_session *s)
+{
+    return s->plan->device;
+}
+
 /* ------------------------------------------------------------------ running */
 
 static hl_status run_group(const hl_call *c, int n, hl_error *err)
@@ -171,8 +176,8 @@ hl_status hl_session_start(hl_session *s, hl_error *err)
 {
     const int most = s->table ? 2 : 1; /* on the host a step's outputs lie where the next one's will */
     if (s->pending == most)
-        return hl_fail(err, HL_ERR_USAGE, "%d step%s under way: wait for one before the next is started", most,
-                       most > 1 ? "s are" : " is");
+        return hl_fail(err, HL_ERR_USAGE, "%d step%s under way: wait for one before the next is started",
+                       most, most > 1 ? "s are" : " is");
     hl_status status = hl_session_refresh(s, err);
     if (status != HL_OK)
         return status;
