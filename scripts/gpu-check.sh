@@ -5,13 +5,12 @@
 # Runs the programs of the bundle (given, or the one this script lies in), those of a build, or builds build-gpu.
 # Goes on after a failure; exit 1 if a step failed. --quick: no sanitizers, small batches, about 8 minutes.
 # Writes NAME-DATE.json and NAME-DATE.log to FOLDER (bench/results; of a bundle: where it is called).
-# Times PyTorch beside hl where python3 has torch and the reference is given, or in ../shared/reference.
+# Times PyTorch beside hl where python3 has torch and the reference model (a Python module) is given.
 # HL_GPU_CHECK_DEVICE=cpu tries the script itself: on the CPU, with a small model.
 set -uo pipefail
 export LC_ALL=C
 device=${HL_GPU_CHECK_DEVICE:-cuda}
 root=$(cd "$(dirname "$0")/.." && pwd)
-shared=$root/../shared/reference/hl_reference.py
 bundle='' build='' out='' reference='' quick=''
 version='' commit='' name=''
 failures=0
@@ -148,6 +147,7 @@ write_report() {
         echo "  \"command\": $(text "$command"),"
         echo "  \"version\": $(text "$version"),"
         echo "  \"commit\": $(text "$commit"),"
+        echo "  \"config\": $(text "configs/$config"),"
         echo "  \"machine\": {"
         echo "    \"devices\": $devices,"
         echo "    \"processor\": $(text "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"),"
@@ -270,9 +270,6 @@ measure() {
 
 measure_pytorch() {
     local python=${PYTHON:-python3} options=(--device "$device" --seconds-total "$pytorch_seconds")
-    if [ -z "$reference" ] && [ "$device" = cuda ] && [ -f "$shared" ]; then
-        reference=$shared
-    fi
     [ -z "$quick" ] || options+=(--quick)
     if [ -z "$reference" ]; then
         skip "bench PyTorch" "there is no reference (--reference hl_reference.py)"
@@ -379,6 +376,7 @@ measure_pytorch
 [ "$device" = cpu ] || check_sanitizers
 write_report true
 table
+[ "$device" = cuda ] || echo "(hl with configs/$config; PyTorch always with the full model)"
 echo
 echo "${#steps[@]} steps, $failures failed; $report.json, $report.log"
 [ "$failures" -eq 0 ]

@@ -8,6 +8,7 @@
 #include "run/plan.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct hl_op_samples {
     hl_params *params;
@@ -142,7 +143,13 @@ const hl_kernel *hl_op_kernel(const hl_op_samples *s, const hl_op_def *op, hl_dt
     hl_view in[32];
     if (!n || n->n_in > 32 || (dtype != HL_F32 && !op->low_in))
         return NULL;
-    hl_call c = {.params = n->params, .n_in = n->n_in, .n_out = n->n_out, .in = in};
+    /* Products say the dtype of their result. */
+    _Alignas(16) unsigned char params[256];
+    HL_ASSERT(op->params_size <= sizeof params);
+    memcpy(params, n->params, op->params_size);
+    if (op->out_dtype)
+        memcpy(params + op->out_dtype, &dtype, sizeof dtype);
+    hl_call c = {.params = params, .n_in = n->n_in, .n_out = n->n_out, .in = in};
     hl_dtype rest = op->out_dtype ? dtype : HL_F32; /* what the low operands do not decide */
     for (int k = 0; k < n->n_in; k++)
         in[k] = view_of(s->graph, n->in[k], hl_low_operand(op, k) ? dtype : rest);

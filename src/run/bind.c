@@ -235,7 +235,9 @@ static hl_status open_device(hl_session *s, hl_error *err)
     hl_status status = s->table->open(p->ordinal, &s->device, err);
     if (status != HL_OK)
         return hl_fail_prefix(err, "device '%s' (device: cpu runs without a GPU)", p->device);
-    return hl_params_attach(s->params, s->table, p->ordinal, err);
+    status = hl_params_attach(s->params, s->table, p->ordinal, err);
+    s->attached = status == HL_OK;
+    return status;
 }
 
 static hl_status open_queue(hl_session *s, hl_error *err)
@@ -281,6 +283,8 @@ void hl_session_unbind(hl_session *s)
     release(s, s->arena, p->memory.arena);
     release(s, s->packed, packed_bytes(p));
     hl_free_tensor(s->crossing, p->in_bytes + p->out_bytes);
+    if (s->attached)
+        hl_params_detach(s->params);
     if (s->device)
         s->table->close(s->device);
 }

@@ -37,6 +37,7 @@ struct hl_params {
     int *slot;                    /* entry index + 1, or 0: open addressing */
     const hl_device_table *table; /* NULL: all sessions run on the host */
     hl_device *device;
+    int users; /* sessions that have addresses there */
 };
 
 /* ------------------------------------------------------------------ initial values */
@@ -421,7 +422,8 @@ hl_status hl_params_pull(hl_params *params, hl_error *err)
     hl_status status = HL_OK;
     for (int i = 0; i < params->n && status == HL_OK; i++) {
         entry *e = &params->entries[i];
-        if (e->version && e->host[e->dtype].version != e->version && !e->released)
+        if (e->version && e->host[e->dtype].version != e->version &&
+            e->on_device[e->dtype].version == e->version)
             status = freshen_host(params, e, e->dtype, err);
     }
     return status;
@@ -454,9 +456,13 @@ hl_status hl_params_attach(hl_params *params, const hl_device_table *table, int 
         return status;
     if (params->table == table && params->device == device) {
         table->close(device); /* one count is enough */
+        params->users++;
         return HL_OK;
     }
-    if (params->table)
+    if (params->users)
+        status = hl_fail(err, HL_ERR_USAGE,
+                         "the parameters are in use on another device: free its sessions first");
+    else if (params->table)
         status = leave_device(params, err);
     if (status != HL_OK) {
         table->close(device);
@@ -464,7 +470,14 @@ hl_status hl_params_attach(hl_params *params, const hl_device_table *table, int 
     }
     params->table = table;
     params->device = device;
+    params->users = 1;
     return HL_OK;
+}
+
+void hl_params_detach(hl_params *params)
+{
+    HL_ASSERT(params->users > 0);
+    params->users--;
 }
 
 static hl_status freshen_device(hl_params *params, entry *e, hl_dtype dtype, hl_error *err)

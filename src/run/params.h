@@ -27,9 +27,11 @@ void hl_params_release_data(hl_params *params, int index, hl_dtype dtype);
  * An entry's values may be in several places and dtypes at once; a version per place tells which are the
  * newest. Any dtype but the entry's own is a copy rounded from it. */
 
-/* The store's values go to this device when sessions ask for them. A store is on one device at a time: from
- * another one they come back first. */
+/* For a session on this device, until hl_params_detach: the store's values go there when it asks for them. A
+ * store is on one device at a time: from another one they come back first; HL_ERR_USAGE while sessions are
+ * there. */
 hl_status hl_params_attach(hl_params *params, const hl_device_table *table, int ordinal, hl_error *err);
+void hl_params_detach(hl_params *params);
 /* The newest values of an entry in a dtype, on the host or on the attached device; *data stays valid as long
  * as the store, unless hl_params_release_data lets it go. Initialises the entry if need be. */
 hl_status hl_params_freshen(hl_params *params, int index, hl_dtype dtype, bool on_device, void **data,

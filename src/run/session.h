@@ -11,6 +11,7 @@ struct hl_session {
     const hl_device_table *table; /* of the backend; NULL: the host */
     hl_device *device;
     hl_queue *queue;
+    bool attached;                 /* the store to the device */
     unsigned char *arena, *packed; /* in the backend's memory */
     unsigned char *crossing;       /* on a device: in_bytes + out_bytes on the host */
     uint64_t step;

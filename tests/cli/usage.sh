@@ -29,7 +29,10 @@ for command in $commands; do
     done
     run 0 "$command" nonsense --help extra
     prints "^usage: hl $command "
-    bad 'an argument is missing' "$command"
+    case $command in
+    devices | ops) bad 'too many arguments' "$command" x ;;
+    *) bad 'an argument is missing' "$command" ;;
+    esac
     bad "unknown flag '--frobnicate'" "$command" x --frobnicate
     bad "unknown flag '-x'" "$command" -x
 done
@@ -80,6 +83,17 @@ check 'nothing ran' test ! -e run
 run 0 train printed.yaml --print-config
 check '--print-config is a fixed point' cmp -s .stdout printed.yaml
 
+# What there is to run on, and with.
+run 0 devices
+prints '^cpu  '
+check 'a GPU, or why there is none' grep -Eq '^(cuda:0|no GPU: .+)' .stdout
+run 0 ops
+prints '^matmul  +portable '
+run 0 bench "$tiny" device=cpu precision=bf16 --batch 1 --seconds 0 --json
+prints '"precision": "bf16"'
+run 0 plan "$tiny" device=cpu precision=fp16
+prints '^16-bit copies  +[0-9.]+ '
+
 # Results that cannot be written are not a success.
 last='inspect >/dev/full'
 "$hl" inspect "$tiny" >/dev/full 2>.stderr
@@ -90,7 +104,7 @@ check 'a full stdout, --json: exit 2' test $? -eq 2
 check 'a full stdout, --json: one sentence' test "$(grep -c '^hl: ' .stderr)" -eq 1
 
 # What programs read is JSON and nothing else.
-for command in "plan $tiny" "inspect $tiny" "bench $tiny --seconds 0 --batch 1,3" "bench $tiny --train --seconds 0"; do
+for command in devices ops "plan $tiny" "inspect $tiny" "bench $tiny --seconds 0 --batch 1,3" "bench $tiny --train --seconds 0"; do
     # shellcheck disable=SC2086
     run 0 $command --json
     check 'JSON' valid_json .stdout

@@ -126,6 +126,37 @@ static void too_little_memory_says_what_would_fit(void **state)
     assert_nothing_held();
 }
 
+/* From one GPU to another with what was trained, but not while a session has addresses on the first. */
+static void a_store_moves_between_devices(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_fault_devices(2);
+    hl_params *moved = hl_params_new(5), *stayed = hl_params_new(5);
+    hl_session *only = trained(stayed, "cuda:0", HL_PRECISION_FP32);
+    for (int step = 0; step < 2; step++) {
+        const char *const names[] = {"cuda:0", "cuda:1"};
+        hl_session *s = trained(moved, names[step], HL_PRECISION_FP32);
+        assert_string_equal(hl_session_device(s), names[step]);
+        hl_session_set_step(s, (uint64_t)step);
+        fill_inputs(s, step);
+        fill_inputs(only, step);
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+        assert_int_equal(hl_session_run(only, &err), HL_OK);
+        assert_null(training(moved, names[1 - step], HL_PRECISION_FP32, &err));
+        assert_int_equal(err.status, HL_ERR_USAGE);
+        assert_non_null(strstr(err.message, "in use on another device"));
+        hl_session_free(s);
+    }
+    outcome x = outcome_of(moved), y = outcome_of(stayed);
+    assert_memory_equal(&x, &y, sizeof x);
+    hl_session_free(only);
+    hl_params_free(moved);
+    hl_params_free(stayed);
+    hl_fault_reset();
+    assert_nothing_held();
+}
+
 static void without_a_driver(void **state)
 {
     (void)state;
@@ -158,6 +189,7 @@ int main(void)
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(a_broken_device_gives_no_results),
         cmocka_unit_test(too_little_memory_says_what_would_fit),
+        cmocka_unit_test(a_store_moves_between_devices),
         cmocka_unit_test(without_a_driver),
     };
     hl_fault_reset();

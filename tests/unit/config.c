@@ -134,7 +134,8 @@ static void test_choices_are_the_enums(void **state)
 {
     (void)state;
     hl_config c = parse("model: {compressor: hierarchical, hierarchy: aspects}\n"
-                        "optim: {schedule: cosine}\n"
+                        "optim: {schedule: cosine, state: bf16}\n"
+                        "precision: fp16\n"
                         "data:\n"
                         "  cache: low_dim\n"
                         "  obs:\n"
@@ -146,6 +147,10 @@ static void test_choices_are_the_enums(void **state)
     assert_int_equal(c.model.compressor, HL_HIERARCHICAL);
     assert_int_equal(c.model.hierarchy, HL_HIERARCHY_ASPECTS);
     assert_int_equal(c.optim.schedule, HL_COSINE);
+    assert_int_equal(c.optim.state, HL_STATE_BF16);
+    assert_int_equal(c.precision, HL_PRECISION_FP16);
+    assert_int_equal(hl_config_adamw(&c).state, HL_BF16);
+    assert_true(hl_config_adamw(&c).loss_scale == 65536 && hl_config_adamw(&c).scale_interval == 2000);
     assert_int_equal(c.data.format, HL_FORMAT_REACH);
     assert_int_equal(c.data.cache, HL_CACHE_LOW_DIM);
     assert_int_equal(c.data.obs.visual.layout, HL_CHW);
