@@ -65,21 +65,6 @@ static inline hl_session *trained(hl_params *params, const char *device, hl_prec
     return s;
 }
 
-static inline void fill_inputs(hl_session *s, int step)
-{
-    const char *const names[] = {"visual",         "depth",   "audio", "tactile",
-                                 "proprioceptive", "history", "target"};
-    for (int k = 0; k < 7; k++) {
-        float *x = hl_session_input(s, names[k]);
-        hl_shape shape = hl_session_shape(s, names[k]);
-        int64_t n = 1;
-        for (int i = 0; i < shape.rank; i++)
-            n *= shape.dim[i];
-        for (int64_t i = 0; x && i < n; i++)
-            x[i] = (float)sin((double)(i * 7 + k * 31 + step * 101) * 0.7);
-    }
-}
-
 typedef struct outcome {
     double loss[STEPS], norm[STEPS];
     int n;
@@ -108,7 +93,7 @@ static inline outcome train(const char *device, hl_precision precision)
     hl_session *s = trained(params, device, precision);
     outcome steps = {0};
     for (int step = 0; step < STEPS; step++) {
-        fill_inputs(s, step);
+        small_model_inputs(s, step, 1);
         if (hl_session_run(s, &err) != HL_OK)
             fail_msg("%s", err.message);
         steps.loss[step] = *hl_session_output(s, "loss");

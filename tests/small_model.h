@@ -4,6 +4,8 @@
 
 #include "layers/model.h"
 
+#include <math.h>
+
 static inline hl_model_options small_model(hl_compressor compressor)
 {
     hl_model_options o = hl_model_defaults();
@@ -33,6 +35,22 @@ static inline hl_model_options small_model(hl_compressor compressor)
     o.head_widths = (hl_widths){2, {12, 10}};
     o.action = 3;
     return o;
+}
+
+/* Inputs of step `step`: all that the session has of the model's, and the target. */
+static inline void small_model_inputs(hl_session *s, int step, float scale)
+{
+    const char *const names[] = {"visual",         "depth",   "audio", "tactile",
+                                 "proprioceptive", "history", "target"};
+    for (int k = 0; k < 7; k++) {
+        float *x = hl_session_input(s, names[k]);
+        hl_shape shape = hl_session_shape(s, names[k]);
+        int64_t n = 1;
+        for (int i = 0; i < shape.rank; i++)
+            n *= shape.dim[i];
+        for (int64_t i = 0; x && i < n; i++)
+            x[i] = scale * (float)sin((double)(i * 7 + k * 31 + step * 101) * 0.7);
+    }
 }
 
 #endif

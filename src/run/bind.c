@@ -161,7 +161,7 @@ static hl_status pack_calls(hl_session *s, hl_error *err)
     hl_status status = allocate(s, total, &s->packed, err);
     if (status != HL_OK)
         return hl_fail_prefix(err, "no memory for %zu bytes of packed weights", total);
-    if (!s->table)
+    if (s->packed && !s->table)
         hl_poison(s->packed, total);
     for (int i = 0; i < p->n_calls && status == HL_OK; i++) {
         hl_call *c = &p->calls[i];

@@ -72,7 +72,7 @@ static void every_call_may_fail(void **state)
             hl_session *s = training(params, "cuda", HL_PRECISION_FP32, &err);
             hl_status status = s ? HL_OK : err.status;
             for (int step = 0; step < 3 && status == HL_OK; step++) {
-                fill_inputs(s, step);
+                small_model_inputs(s, step, 1);
                 status = hl_session_run(s, &err);
             }
             bool happened = hl_fault_pending() == 0;
@@ -139,8 +139,8 @@ static void a_store_moves_between_devices(void **state)
         hl_session *s = trained(moved, names[step], HL_PRECISION_FP32);
         assert_string_equal(hl_session_device(s), names[step]);
         hl_session_set_step(s, (uint64_t)step);
-        fill_inputs(s, step);
-        fill_inputs(only, step);
+        small_model_inputs(s, step, 1);
+        small_model_inputs(only, step, 1);
         assert_int_equal(hl_session_run(s, &err), HL_OK);
         assert_int_equal(hl_session_run(only, &err), HL_OK);
         assert_null(training(moved, names[1 - step], HL_PRECISION_FP32, &err));

@@ -77,15 +77,15 @@ static void steps_may_overlap(void **state)
     hl_session *one = trained(a, gpu, HL_PRECISION_FP32), *two = trained(b, gpu, HL_PRECISION_FP32);
     float loss[6];
     for (int step = 0; step < 6; step++) {
-        fill_inputs(one, step);
+        small_model_inputs(one, step, 1);
         assert_int_equal(hl_session_run(one, &err), HL_OK);
         loss[step] = *hl_session_output(one, "loss");
     }
-    fill_inputs(two, 0);
+    small_model_inputs(two, 0, 1);
     assert_int_equal(hl_session_start(two, &err), HL_OK);
     for (int step = 1; step <= 6; step++) {
         if (step < 6) {
-            fill_inputs(two, step);
+            small_model_inputs(two, step, 1);
             assert_int_equal(hl_session_start(two, &err), HL_OK);
         }
         if (step < 5)
@@ -116,8 +116,8 @@ static void a_store_serves_both(void **state)
     for (int step = 0; step < 4; step++) {
         hl_session *s = step % 2 ? cpu : there;
         hl_session_set_step(s, (uint64_t)step);
-        fill_inputs(s, step);
-        fill_inputs(only, step);
+        small_model_inputs(s, step, 1);
+        small_model_inputs(only, step, 1);
         assert_int_equal(hl_session_run(s, &err), HL_OK);
         assert_int_equal(hl_session_run(only, &err), HL_OK);
         assert_close(*hl_session_output(s, "loss"), *hl_session_output(only, "loss"), 5e-6);
@@ -138,20 +138,20 @@ static void checkpoints_hold_what_the_device_has(void **state)
         hl_params *a = hl_params_new(5), *b = hl_params_new(5);
         hl_session *s = trained(a, gpu, (hl_precision)precision);
         for (int step = 0; step < 3; step++) {
-            fill_inputs(s, step);
+            small_model_inputs(s, step, 1);
             assert_int_equal(hl_session_run(s, &err), HL_OK);
         }
         assert_int_equal(
             hl_checkpoint_write(path, a, &(hl_checkpoint_meta){.step = 3}, HL_CHECKPOINT_ALL, &err), HL_OK);
-        fill_inputs(s, 3);
+        small_model_inputs(s, 3, 1);
         assert_int_equal(hl_session_run(s, &err), HL_OK);
         hl_session *t = trained(
             b, gpu, (hl_precision)precision); /* a session that is open takes the new values too */
-        fill_inputs(t, 0);
+        small_model_inputs(t, 0, 1);
         assert_int_equal(hl_session_run(t, &err), HL_OK);
         assert_int_equal(hl_checkpoint_read(path, b, HL_CHECKPOINT_ALL, &err), HL_OK);
         hl_session_set_step(t, 3);
-        fill_inputs(t, 3);
+        small_model_inputs(t, 3, 1);
         assert_int_equal(hl_session_run(t, &err), HL_OK);
         assert_true(*hl_session_output(s, "action") == *hl_session_output(t, "action"));
         hl_session_free(s);

@@ -51,24 +51,10 @@ static hl_session *training(hl_params *params, hl_compressor compressor, hl_prec
     return s;
 }
 
-static void fill_inputs(hl_session *s, int step, float scale)
-{
-    const char *const names[] = {"visual", "depth", "audio", "tactile", "proprioceptive", "target"};
-    for (int k = 0; k < 6; k++) {
-        float *x = hl_session_input(s, names[k]);
-        hl_shape shape = hl_session_shape(s, names[k]);
-        int64_t n = 1;
-        for (int i = 0; i < shape.rank; i++)
-            n *= shape.dim[i];
-        for (int64_t i = 0; i < n; i++)
-            x[i] = scale * (float)sin((double)(i * 7 + k * 31 + step * 101) * 0.7);
-    }
-}
-
 static double run(hl_session *s, int step, float scale)
 {
     hl_error err = {0};
-    fill_inputs(s, step, scale);
+    small_model_inputs(s, step, scale);
     if (hl_session_run(s, &err) != HL_OK)
         fail_msg("%s", err.message);
     return *hl_session_output(s, "loss");

@@ -23,22 +23,6 @@ typedef struct trained {
     double sums[400]; /* of each parameter, weighted */
 } trained;
 
-static void fill_inputs(hl_session *s, const hl_model_options *o, int step)
-{
-    const char *const names[] = {"visual",         "depth",   "audio", "tactile",
-                                 "proprioceptive", "history", "target"};
-    (void)o;
-    for (int k = 0; k < 7; k++) {
-        float *x = hl_session_input(s, names[k]);
-        hl_shape shape = hl_session_shape(s, names[k]);
-        int64_t n = 1;
-        for (int i = 0; i < shape.rank; i++)
-            n *= shape.dim[i];
-        for (int64_t i = 0; x && i < n; i++)
-            x[i] = (float)sin((double)(i * 7 + k * 31 + step * 101) * 0.7);
-    }
-}
-
 static hl_session *training_session(hl_params *params, const hl_model_options *o, const char *device)
 {
     hl_error err = {0};
@@ -65,7 +49,7 @@ static trained train(const hl_model_options *o, const char *device)
     hl_params *params = hl_params_new(5);
     hl_session *s = training_session(params, o, device);
     for (int step = 0; step < STEPS; step++) {
-        fill_inputs(s, o, step);
+        small_model_inputs(s, step, 1);
         assert_int_equal(hl_session_run(s, &err), HL_OK);
         t.loss[step] = *hl_session_output(s, "loss");
         t.norm[step] = *hl_session_output(s, "grad_norm");
@@ -161,7 +145,7 @@ static void steady_state_allocates_nothing(void **state)
     hl_model_options o = small_model(HL_HYBRID);
     hl_params *params = hl_params_new(5);
     hl_session *s = training_session(params, &o, "cpu");
-    fill_inputs(s, &o, 0);
+    small_model_inputs(s, 0, 1);
     assert_int_equal(hl_session_run(s, &err), HL_OK);
     uint64_t before = hl_alloc_count();
     for (int i = 0; i < 5; i++)
@@ -178,7 +162,7 @@ static void a_bad_step_changes_nothing_but_a_counter(void **state)
     hl_model_options o = small_model(HL_HYBRID);
     hl_params *params = hl_params_new(5);
     hl_session *s = training_session(params, &o, "cpu");
-    fill_inputs(s, &o, 0);
+    small_model_inputs(s, 0, 1);
     assert_int_equal(hl_session_run(s, &err), HL_OK);
     int n = hl_params_count(params);
     float **before = calloc((size_t)n, sizeof *before);
@@ -197,7 +181,7 @@ static void a_bad_step_changes_nothing_but_a_counter(void **state)
         free(before[i]);
     }
     free(before);
-    fill_inputs(s, &o, 0);
+    small_model_inputs(s, 0, 1);
     assert_int_equal(hl_session_run(s, &err), HL_OK);
     assert_true(*hl_session_output(s, "skipped") == 1);
     assert_true(isfinite(*hl_session_output(s, "loss")));
@@ -240,7 +224,7 @@ static void a_frozen_session_agrees(void **state)
         hl_session *s = hl_session_open(g, params, &(hl_session_options){.device = "cpu", .frozen = frozen},
                                         &err);
         assert_non_null(s);
-        fill_inputs(s, &o, 0);
+        small_model_inputs(s, 0, 1);
         assert_int_equal(hl_session_run(s, &err), HL_OK);
         memcpy(action[frozen], hl_session_output(s, "action"), sizeof action[frozen]);
         hl_session_free(s);
