@@ -99,7 +99,7 @@ typedef struct hl_init_rule {
 
 /* One entry of the store, in the host's memory.  data is NULL until a session, hl_params_materialize or a
  * checkpoint needs it, and as of the last hl_params_pull if a session trains on a device of its own memory.
- */
+ * A training step moves it where a concurrent session or a snapshot holds the values. */
 typedef struct hl_param_info {
     const char *name;
     hl_role role;
@@ -122,6 +122,19 @@ HL_API hl_status hl_params_materialize(hl_params *params, hl_error *err);
 HL_API hl_status hl_params_pull(hl_params *params, hl_error *err);
 /* Tells that the caller wrote data of an entry: sessions on a device, and 16-bit copies, take it over. */
 HL_API void hl_params_touch(hl_params *params, int index);
+/* Counts the updates that sessions have made: one more after each training step. */
+HL_API uint64_t hl_params_version(hl_params *params);
+
+/* The values of a store as they are now, which stay as they are while sessions train on: a training step that
+ * would overwrite them writes elsewhere. Waits for a step of another thread that is overwriting some. Freed
+ * before the store is. */
+typedef struct hl_snapshot hl_snapshot;
+HL_API hl_snapshot *hl_snapshot_take(hl_params *params, hl_error *err);
+HL_API void hl_snapshot_free(hl_snapshot *snapshot);
+HL_API int hl_snapshot_count(const hl_snapshot *snapshot);
+/* As hl_params_at; data is NULL for what has no values. */
+HL_API hl_param_info hl_snapshot_at(const hl_snapshot *snapshot, int index);
+HL_API uint64_t hl_snapshot_version(const hl_snapshot *snapshot);
 
 /* ------------------------------------------------------------------ graph */
 
@@ -335,6 +348,9 @@ HL_API const char *hl_precision_name(hl_precision precision);
 typedef struct hl_session_options {
     const char *device;
     bool frozen; /* parameters will not change: pack them once, and let the store's copy go */
+    /* Runs while another session, in another thread, trains the same parameters. Each run reads one version
+     * of them from start to end, and the training keeps two for that. */
+    bool concurrent;
     hl_precision precision;
 } hl_session_options;
 
@@ -364,6 +380,8 @@ HL_API hl_status hl_session_run(hl_session *s, hl_error *err);
  * most two steps may be started and not waited for, on the CPU one. */
 HL_API hl_status hl_session_start(hl_session *s, hl_error *err);
 HL_API hl_status hl_session_wait(hl_session *s, hl_error *err);
+/* The store's version that the last step waited for has read. */
+HL_API uint64_t hl_session_version(const hl_session *s);
 /* Runs a session that updates nothing until its kernels are chosen and its steps recorded, so that the next
  * run is as fast as any; the step number stays. *seconds (may be NULL): how long that took. */
 HL_API hl_status hl_session_warm_up(hl_session *s, double *seconds, hl_error *err);

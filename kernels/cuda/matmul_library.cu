@@ -79,6 +79,15 @@ static hl_status set(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_
     return check(cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof value), "matmul", err);
 }
 
+/* Where it lies now: parameters move from version to version. */
+static hl_status point_to_bias(const hl_call *c, const hl_product *p, hl_error *err)
+{
+    if (!p->adds_bias)
+        return HL_OK;
+    const void *bias = c->in[HL_MATMUL_BIAS].data;
+    return set(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias, err);
+}
+
 /* The bias is the library's to add where it is aligned as its kernels read it. */
 static hl_status set_bias(const hl_call *c, hl_product *p, hl_error *err)
 {
@@ -87,7 +96,7 @@ static hl_status set_bias(const hl_call *c, hl_product *p, hl_error *err)
     if (!p->adds_bias)
         return HL_OK;
     hl_status status = set(p->product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS, err);
-    return status == HL_OK ? set(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias, err) : status;
+    return status == HL_OK ? point_to_bias(c, p, err) : status;
 }
 
 static hl_status describe(const hl_call *c, hl_product *p, hl_error *err)
@@ -166,8 +175,10 @@ static cublasStatus_t multiply(const hl_call *c, const hl_product *p, const cubl
 hl_status hl_product_by_library(const hl_call *c, const hl_product *p, hl_error *err)
 {
     const hl_matmul_params *params = static_cast<const hl_matmul_params *>(c->params);
-    hl_status status = check(multiply(c, p, &p->algorithm, c->in[HL_MATMUL_ADDEND].data, c->out[0].data),
-                             "matmul", err);
+    hl_status status = point_to_bias(c, p, err);
+    if (status == HL_OK)
+        status = check(multiply(c, p, &p->algorithm, c->in[HL_MATMUL_ADDEND].data, c->out[0].data), "matmul",
+                       err);
     const hl_epilogue_work rest = {.y = &c->out[0],
                                    .bias = p->adds_bias ? NULL : c->in[HL_MATMUL_BIAS].data,
                                    .inner = 1,

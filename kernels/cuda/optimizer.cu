@@ -7,6 +7,7 @@
 #include "base/philox.h"
 
 constexpr int64_t CHUNK = 16384; /* elements of a block */
+constexpr int64_t PIECE = 4096;  /* chunks of a launch, about: what waits on another queue gets its turn */
 constexpr int FOUR = 4;          /* that a thread has at a time; numbers of a Philox block */
 
 /* Bytes of arguments that a kernel may have. */
@@ -354,7 +355,7 @@ static hl_status adamw_run_many(const hl_call *calls, int n, hl_error *err)
     hl_status status = HL_OK;
     for (int k = 0; k < n && status == HL_OK;) {
         t.n = 0, t.chunks = 0;
-        for (; k < n && t.n < t.most; k++)
+        for (; k < n && t.n < t.most && t.chunks < PIECE; k++)
             append(&t, parameter_of(&calls[k]));
         status = hl_launch(calls, update_parameters, (unsigned)t.chunks, HL_BLOCK, 0, err, calls->clock, t);
     }

@@ -14,9 +14,17 @@ cudaStream_t hl_cuda_stream(const hl_queue *queue)
 
 /* ------------------------------------------------------------------ making */
 
-static hl_status new_stream(cudaStream_t *stream, hl_error *err)
+/* urgent: what waits on it is started before the rest of what runs on others. */
+static hl_status new_stream(cudaStream_t *stream, bool urgent, hl_error *err)
 {
-    return hl_cuda_check(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "making a queue", err);
+    int least = 0, greatest = 0;
+    hl_status status =
+        hl_cuda_check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "making a queue", err);
+    if (status != HL_OK)
+        return status;
+    return hl_cuda_check(
+        cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, urgent ? greatest : least),
+        "making a queue", err);
 }
 
 static hl_status new_event(cudaEvent_t *event, unsigned flags, hl_error *err)
@@ -63,9 +71,9 @@ hl_status hl_cuda_queue_new(hl_device *device, const hl_traffic *traffic, hl_que
     q->traffic = *traffic;
     hl_status status = hl_cuda_check(cudaSetDevice(device->ordinal), "making a queue", err);
     if (status == HL_OK)
-        status = new_stream(&q->compute, err);
+        status = new_stream(&q->compute, traffic->urgent, err);
     if (status == HL_OK)
-        status = new_stream(&q->copy, err);
+        status = new_stream(&q->copy, traffic->urgent, err);
     for (int i = 0; i < 2 && status == HL_OK; i++)
         status = fill_slot(&q->slots[i], traffic, err);
     if (status == HL_OK)
@@ -143,8 +151,9 @@ void hl_cuda_queue_free(hl_queue *q)
         free_event(q->marks[i]);
     for (int i = 0; i < 2; i++)
         free_slot(&q->slots[i]);
-    if (q->recorded)
-        (void)cudaGraphExecDestroy(q->recorded);
+    for (int i = 0; i < HL_RECORDINGS; i++)
+        if (q->recorded[i])
+            (void)cudaGraphExecDestroy(q->recorded[i]);
     if (q->copy)
         (void)cudaStreamDestroy(q->copy);
     if (q->compute)
@@ -254,11 +263,12 @@ hl_status hl_cuda_record(hl_queue *q, hl_error *err)
     return status;
 }
 
-hl_status hl_cuda_recorded(hl_queue *q, hl_error *err)
+hl_status hl_cuda_recorded(hl_queue *q, int place, hl_error *err)
 {
     const char *what = "recording a step";
     cudaGraph_t graph = NULL;
     cudaGraphExec_t runnable = NULL;
+    HL_ASSERT(place >= 0 && place < HL_RECORDINGS);
     if (!q->recording)
         return hl_fail(err, HL_ERR_DEVICE, "%s: it has not begun", what);
     hl_status status = hl_cuda_check(cudaStreamEndCapture(q->compute, &graph), what, err);
@@ -270,16 +280,16 @@ hl_status hl_cuda_recorded(hl_queue *q, hl_error *err)
         (void)cudaGraphDestroy(graph);
     if (status != HL_OK)
         return status;
-    if (q->recorded)
-        (void)cudaGraphExecDestroy(q->recorded);
-    q->recorded = runnable;
+    if (q->recorded[place])
+        (void)cudaGraphExecDestroy(q->recorded[place]);
+    q->recorded[place] = runnable;
     return HL_OK;
 }
 
-hl_status hl_cuda_replay(hl_queue *q, hl_error *err)
+hl_status hl_cuda_replay(hl_queue *q, int place, hl_error *err)
 {
-    HL_ASSERT(q->recorded);
-    return hl_cuda_check(cudaGraphLaunch(q->recorded, q->compute), "replaying a step", err);
+    HL_ASSERT(place >= 0 && place < HL_RECORDINGS && q->recorded[place]);
+    return hl_cuda_check(cudaGraphLaunch(q->recorded[place], q->compute), "replaying a step", err);
 }
 
 /* ------------------------------------------------------------------ time */

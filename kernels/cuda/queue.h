@@ -35,7 +35,7 @@ struct hl_queue {
     hl_slot slots[2];
     uint64_t finished, waited; /* steps; that which begins is number `finished` */
     bool recording;
-    cudaGraphExec_t recorded;
+    cudaGraphExec_t recorded[HL_RECORDINGS];
     cudaEvent_t *marks;
 };
 
@@ -50,8 +50,8 @@ hl_status hl_cuda_begin(hl_queue *queue, const void *inputs, hl_error *err);
 hl_status hl_cuda_finish(hl_queue *queue, hl_error *err);
 hl_status hl_cuda_wait(hl_queue *queue, void *outputs, hl_error *err);
 hl_status hl_cuda_record(hl_queue *queue, hl_error *err);
-hl_status hl_cuda_recorded(hl_queue *queue, hl_error *err);
-hl_status hl_cuda_replay(hl_queue *queue, hl_error *err);
+hl_status hl_cuda_recorded(hl_queue *queue, int place, hl_error *err);
+hl_status hl_cuda_replay(hl_queue *queue, int place, hl_error *err);
 hl_status hl_cuda_mark(hl_queue *queue, int index, hl_error *err);
 double hl_cuda_between(hl_queue *queue, int first, int second);
 

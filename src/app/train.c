@@ -3,6 +3,7 @@
 #include "app/progress.h"
 #include "app/records.h"
 #include "app/run_dir.h"
+#include "app/saver.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -37,6 +38,9 @@ typedef struct run {
     hl_params *params;
     hl_session *train, *valid;
     hl_records *records;
+    hl_saver *saver;
+    hl_checkpoint_meta meta; /* of the checkpoint being written */
+    hl_checkpoint_array arrays[HL_SETUP_ARRAYS];
     int64_t step, resumed; /* updates done; resumed: by the run before, or -1 */
     double started;
     int64_t last_saved;
@@ -45,29 +49,29 @@ typedef struct run {
 
 /* ------------------------------------------------------------------ checkpoints */
 
+static hl_status open_saver(run *r, hl_error *err)
+{
+    char *config = hl_config_print(r->cfg);
+    r->saver = hl_saver_new(r->cfg->run.dir, (int)r->cfg->checkpoint.keep, r->cfg->checkpoint.background);
+    r->meta = (hl_checkpoint_meta){.hl_version = HL_VERSION,
+                                   .seed = r->cfg->seed,
+                                   .n_loader = 2,
+                                   .config = config,
+                                   .n_arrays = hl_normalization_arrays(&r->data->normalization, r->arrays),
+                                   .arrays = r->arrays};
+    return config && r->saver ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory to write checkpoints");
+}
+
 static hl_status save(run *r, hl_error *err)
 {
-    hl_checkpoint_array arrays[HL_SETUP_ARRAYS];
-    char *config = hl_config_print(r->cfg), *path = NULL;
-    if (!config)
-        return hl_fail(err, HL_ERR_MEMORY, "no memory for the configuration in the checkpoint");
-    hl_checkpoint_meta meta = {
-        .hl_version = HL_VERSION,
-        .step = (uint64_t)r->step,
-        .epoch = r->position.epoch,
-        .seed = r->cfg->seed,
-        .n_loader = 2,
-        .loader = {r->position.epoch, r->position.index},
-        .config = config,
-        .n_arrays = hl_normalization_arrays(&r->data->normalization, arrays),
-        .arrays = arrays,
-    };
-    hl_status status = hl_checkpoint_save(r->cfg->run.dir, (int)r->cfg->checkpoint.keep, r->params, &meta,
-                                          &path, err);
-    hl_free(config);
-    hl_free(path);
+    hl_status status = hl_saver_finish(r->saver, err); /* it reads r->meta */
+    if (status != HL_OK)
+        return status;
+    r->meta.step = (uint64_t)r->step;
+    r->meta.epoch = r->meta.loader[0] = r->position.epoch;
+    r->meta.loader[1] = r->position.index;
     r->last_saved = r->step;
-    return status;
+    return hl_saver_save(r->saver, r->params, &r->meta, err);
 }
 
 /* A run goes on as it was: what its numbers are a function of may not have changed. */
@@ -192,6 +196,8 @@ static hl_status open_run(run *r, const char *from, hl_error *err)
         status = open_sessions(r, err);
     if (status == HL_OK)
         status = open_loaders(r, err);
+    if (status == HL_OK)
+        status = open_saver(r, err);
     if (status == HL_OK && r->hold < 0) /* a new run: no directory before all else is right */
         status = hl_run_dir_hold(r->cfg->run.dir, &r->hold, err);
     if (status == HL_OK)
@@ -204,6 +210,8 @@ static hl_status open_run(run *r, const char *from, hl_error *err)
 static void close_run(run *r)
 {
     hl_records_close(r->records, NULL); /* closed already, unless something else failed */
+    hl_saver_free(r->saver);
+    hl_free((char *)r->meta.config);
     hl_session_free(r->train);
     hl_session_free(r->valid);
     hl_loader_free(r->loader);
@@ -357,7 +365,7 @@ static hl_status train_loop(run *r, hl_error *err)
     hl_progress_free(progress);
     if (status == HL_OK && r->last_saved != r->step)
         status = save(r, err);
-    return status;
+    return status == HL_OK ? hl_saver_finish(r->saver, err) : status;
 }
 
 static hl_status train(const hl_config *cfg, const char *from, hl_error *err)

@@ -66,17 +66,20 @@ typedef enum hl_checkpoint_flags {
 
 /* ------------------------------------------------------------------ writing */
 
-/* Writes path: temporary, fsync, read back and verify, rename, fsync of the directory. No copy of the
- * parameters is made; all must have data. What a device holds is pulled first. Values of 16 bits are written
- * as f32, which holds them exactly. */
+/* Writes path: temporary, fsync, read back and verify, rename, fsync of the directory. All parameters must
+ * have data. Values of 16 bits are written as f32, which holds them exactly. */
+hl_status hl_checkpoint_write_snapshot(const char *path, const hl_snapshot *params,
+                                       const hl_checkpoint_meta *meta, hl_checkpoint_flags flags,
+                                       hl_error *err);
+/* Of a snapshot taken now. */
 hl_status hl_checkpoint_write(const char *path, hl_params *params, const hl_checkpoint_meta *meta,
                               hl_checkpoint_flags flags, hl_error *err);
 /* Writes dir/step-%06d.h5 (by meta->step; dir is made), swaps dir/last.h5 to it, and removes the oldest
  * step files until keep are left (0 keeps all; never the one just written), and what killed writers left.
  * *path (may be NULL) is the new file's name (hl_free). An error after the file is in place (link,
  * removal) is still an error; the checkpoint is good then, *path is set, and the message says it. */
-hl_status hl_checkpoint_save(const char *dir, int keep, hl_params *params, const hl_checkpoint_meta *meta,
-                             char **path, hl_error *err);
+hl_status hl_checkpoint_save(const char *dir, int keep, const hl_snapshot *params,
+                             const hl_checkpoint_meta *meta, char **path, hl_error *err);
 
 /* ------------------------------------------------------------------ reading */
 

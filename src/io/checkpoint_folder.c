@@ -160,8 +160,8 @@ static hl_status point_last(const char *dir, const char *path, hl_error *err)
     return status;
 }
 
-hl_status hl_checkpoint_save(const char *dir, int keep, hl_params *params, const hl_checkpoint_meta *meta,
-                             char **path, hl_error *err)
+hl_status hl_checkpoint_save(const char *dir, int keep, const hl_snapshot *params,
+                             const hl_checkpoint_meta *meta, char **path, hl_error *err)
 {
     if (path)
         *path = NULL;
@@ -173,7 +173,7 @@ hl_status hl_checkpoint_save(const char *dir, int keep, hl_params *params, const
     char *name = step_path(dir, meta->step);
     if (!name)
         return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to name a checkpoint", dir);
-    status = hl_checkpoint_write(name, params, meta, HL_CHECKPOINT_ALL, err);
+    status = hl_checkpoint_write_snapshot(name, params, meta, HL_CHECKPOINT_ALL, err);
     if (status == HL_OK) {
         status = point_last(dir, name, err);
         if (status == HL_OK && keep > 0)

@@ -30,15 +30,15 @@ typedef struct writer {
 
 /* ------------------------------------------------------------------ what goes in */
 
-static hl_status collect(writer *w, const hl_params *params, hl_checkpoint_flags flags, hl_error *err)
+static hl_status collect(writer *w, const hl_snapshot *params, hl_checkpoint_flags flags, hl_error *err)
 {
-    int all = hl_params_count(params);
+    int all = hl_snapshot_count(params);
     w->tensors = hl_alloc((size_t)all, sizeof *w->tensors);
     if (!w->tensors)
         return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to list %d tensors", w->path, all);
     for (int role = HL_PARAMETER; role < HL_ROLES; role++)
         for (int i = 0; i < all; i++) {
-            hl_param_info info = hl_params_at(params, i);
+            hl_param_info info = hl_snapshot_at(params, i);
             if ((int)info.role != role || (role != HL_PARAMETER && flags & HL_CHECKPOINT_PARAMETERS_ONLY))
                 continue;
             if (!info.bytes)
@@ -214,8 +214,9 @@ static hl_status check_meta(const char *path, const hl_checkpoint_meta *meta, hl
     return status;
 }
 
-hl_status hl_checkpoint_write(const char *path, hl_params *params, const hl_checkpoint_meta *meta,
-                              hl_checkpoint_flags flags, hl_error *err)
+hl_status hl_checkpoint_write_snapshot(const char *path, const hl_snapshot *params,
+                                       const hl_checkpoint_meta *meta, hl_checkpoint_flags flags,
+                                       hl_error *err)
 {
     hl_status status = check_meta(path, meta, err);
     if (status != HL_OK)
@@ -225,9 +226,7 @@ hl_status hl_checkpoint_write(const char *path, hl_params *params, const hl_chec
         return hl_fail(err, HL_ERR_MEMORY, "%s: no memory to write it", path);
     w->path = path;
     w->meta = meta;
-    status = hl_params_pull(params, err);
-    if (status == HL_OK)
-        status = collect(w, params, flags, err);
+    status = collect(w, params, flags, err);
     if (status == HL_OK) {
         checksum(w);
         status = lay_out(w, err);
@@ -240,5 +239,16 @@ hl_status hl_checkpoint_write(const char *path, hl_params *params, const hl_chec
     hl_image_free(w->image);
     hl_free(w->tensors);
     hl_free(w);
+    return status;
+}
+
+hl_status hl_checkpoint_write(const char *path, hl_params *params, const hl_checkpoint_meta *meta,
+                              hl_checkpoint_flags flags, hl_error *err)
+{
+    hl_snapshot *now = hl_snapshot_take(params, err);
+    if (!now)
+        return hl_fail_prefix(err, "%s", path);
+    hl_status status = hl_checkpoint_write_snapshot(path, now, meta, flags, err);
+    hl_snapshot_free(now);
     return status;
 }

@@ -74,13 +74,17 @@ struct hl_call {
 
 typedef struct hl_device hl_device;
 
+/* A step may be recorded for as many sets of addresses. */
+enum { HL_RECORDINGS = 4 };
+
 /* One step's traffic: in_bytes go from the host to `inputs`, out_bytes come back from `outputs`, both in
  * the device's memory. */
 typedef struct hl_traffic {
     void *inputs;
     const void *outputs;
     size_t in_bytes, out_bytes;
-    int marks; /* hl_device_table.mark is called with 0 .. marks-1 */
+    int marks;   /* hl_device_table.mark is called with 0 .. marks-1 */
+    bool urgent; /* before the work of queues that are not */
 } hl_traffic;
 
 /* Every function that can fail says why in err. Functions of one queue are called by one thread at a time. */
@@ -108,10 +112,11 @@ typedef struct hl_device_table {
     hl_status (*begin)(hl_queue *queue, const void *inputs, hl_error *err);
     hl_status (*finish)(hl_queue *queue, hl_error *err);
     hl_status (*wait)(hl_queue *queue, void *outputs, hl_error *err);
-    /* What kernels hand to the queue between record and recorded is kept, not run; replay runs it. */
+    /* What kernels hand to the queue between record and recorded is kept at a place, in [0, HL_RECORDINGS),
+     * not run; replay runs it. */
     hl_status (*record)(hl_queue *queue, hl_error *err);
-    hl_status (*recorded)(hl_queue *queue, hl_error *err);
-    hl_status (*replay)(hl_queue *queue, hl_error *err);
+    hl_status (*recorded)(hl_queue *queue, int place, hl_error *err);
+    hl_status (*replay)(hl_queue *queue, int place, hl_error *err);
     /* A point in time on the queue; after wait, seconds between two of them. */
     hl_status (*mark)(hl_queue *queue, int index, hl_error *err);
     double (*between)(hl_queue *queue, int first, int second);
@@ -137,7 +142,7 @@ extern const hl_backend hl_backend_cpu_portable;
 extern HL_API const hl_backend hl_backend_cuda;
 extern HL_API const char *const hl_cuda_version;
 /* Changes with hl's version and with these structs. */
-#define HL_BACKEND_VERSION HL_VERSION " (backend 1)"
+#define HL_BACKEND_VERSION HL_VERSION " (backend 2)"
 
 #ifdef __cplusplus
 }

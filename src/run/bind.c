@@ -61,7 +61,9 @@ static void *address(const hl_session *s, hl_location at)
     const hl_storage *storage = &s->plan->storages[at.storage];
     if (storage->kind == HL_IN_ARENA)
         return s->arena + storage->block.offset + at.offset;
-    return storage->data ? (unsigned char *)storage->data + at.offset : NULL;
+    const hl_param_use *use = &s->uses.at[storage->use];
+    unsigned char *values = at.next ? use->next : use->data;
+    return values ? values + at.offset : NULL;
 }
 
 void *hl_session_host(const hl_session *s, hl_location at)
@@ -86,51 +88,13 @@ static void bind_call(hl_session *s, int index)
     for (int k = 0; k < n->n_out; k++)
         c->out[k].data = address(s, p->locations[n->first_out + k]);
     if (p->workspaces[index] >= 0)
-        c->workspace = address(s, (hl_location){p->workspaces[index], 0});
+        c->workspace = address(s, (hl_location){.storage = p->workspaces[index]});
 }
 
-/* ------------------------------------------------------------------ the store */
-
-/* The values themselves before copies of them: a copy may need them. */
-static hl_status refresh_all(hl_session *s, bool copies, hl_error *err)
+void hl_session_address(hl_session *s, int first)
 {
-    hl_plan *p = s->plan;
-    hl_status status = HL_OK;
-    for (int i = 0; i < p->n_storages && status == HL_OK; i++) {
-        hl_storage *st = &p->storages[i];
-        bool copy = st->kind == HL_IN_STORE && st->category == HL_MEM_COPIES;
-        if (st->kind != HL_IN_STORE || copy != copies || st->let_go ||
-            (st->data && hl_params_fresh(s->params, st->param, st->dtype, s->table != NULL)))
-            continue;
-        status = hl_params_freshen(s->params, st->param, st->dtype, s->table != NULL, &st->data, err);
-    }
-    return status;
-}
-
-hl_status hl_session_refresh(hl_session *s, hl_error *err)
-{
-    hl_status status = refresh_all(s, false, err);
-    return status == HL_OK ? refresh_all(s, true, err) : status;
-}
-
-static void publish_all(hl_session *s, bool copies)
-{
-    for (int i = 0; i < s->plan->n_storages; i++) {
-        const hl_storage *st = &s->plan->storages[i];
-        bool copy = st->category == HL_MEM_COPIES;
-        if (st->kind != HL_IN_STORE || !st->updated || copy != copies)
-            continue;
-        if (copy)
-            hl_params_updated_copy(s->params, st->param, st->dtype, s->table != NULL);
-        else
-            hl_params_updated(s->params, st->param, s->table != NULL);
-    }
-}
-
-void hl_session_publish(hl_session *s)
-{
-    publish_all(s, false);
-    publish_all(s, true);
+    for (int i = first; i < s->plan->n_calls; i++)
+        bind_call(s, i);
 }
 
 /* ------------------------------------------------------------------ packed weights */
@@ -174,23 +138,34 @@ static hl_status pack_calls(hl_session *s, hl_error *err)
     return status;
 }
 
+/* Whether some call reads this form of an entry of the store as it lies; read: by storage. */
+static bool reads(const hl_plan *p, int param, hl_dtype dtype, const bool *read)
+{
+    for (int i = 0; i < p->n_storages; i++) {
+        const hl_param_use *use = &p->uses[p->storages[i].use];
+        if (p->storages[i].kind == HL_IN_STORE && use->param == param && use->dtype == dtype && read[i])
+            return true;
+    }
+    return false;
+}
+
 /* Lets go of what nothing reads any more on the host: what was packed or went to the device, and parameters
  * of which only a copy is read. */
 static void let_go(hl_session *s, const bool *read)
 {
-    hl_plan *p = s->plan;
+    const hl_plan *p = s->plan;
     for (int i = 0; i < p->n_storages; i++) {
-        hl_storage *st = &p->storages[i];
+        const hl_storage *st = &p->storages[i];
         if (st->kind != HL_IN_STORE)
             continue;
-        if (st->category == HL_MEM_COPIES && (s->table || !hl_plan_reads(p, st->param, HL_F32, read)))
-            hl_params_release_data(s->params, st->param, HL_F32);
+        const hl_param_use use = s->uses.at[st->use];
+        if (use.copy && (s->table || !reads(p, use.param, HL_F32, read)))
+            hl_params_release_data(s->params, use.param, HL_F32);
         if (read[i] && !s->table)
             continue;
-        hl_params_release_data(s->params, st->param, st->dtype);
-        st->let_go = true;
         if (!s->table)
-            st->data = NULL;
+            hl_params_let_go(s->params, &s->uses, st->use, s->holds[0].buffer);
+        hl_params_release_data(s->params, use.param, use.dtype);
     }
 }
 
@@ -205,8 +180,8 @@ static hl_status freeze(hl_session *s, hl_error *err)
     hl_status status = pack_calls(s, err);
     if (status == HL_OK)
         let_go(s, read);
-    for (int i = 0; i < p->n_calls && status == HL_OK; i++)
-        bind_call(s, i);
+    if (status == HL_OK)
+        hl_session_address(s, 0);
     hl_free(read);
     return status;
 }
@@ -247,30 +222,78 @@ static hl_status open_queue(hl_session *s, hl_error *err)
     if (!s->crossing)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for %zu bytes of inputs and outputs",
                        p->in_bytes + p->out_bytes);
-    hl_traffic traffic = {s->arena, s->arena + p->in_bytes, p->in_bytes, p->out_bytes, p->n_calls + 1};
+    hl_traffic traffic = {.inputs = s->arena,
+                          .outputs = s->arena + p->in_bytes,
+                          .in_bytes = p->in_bytes,
+                          .out_bytes = p->out_bytes,
+                          .marks = p->n_calls + 1,
+                          .urgent = s->concurrent};
     return s->table->queue_new(s->device, &traffic, &s->queue, err);
+}
+
+static hl_status allocate_records(hl_session *s, hl_error *err)
+{
+    const size_t n = (size_t)s->uses.n + 1;
+    bool ok = (s->seconds = hl_alloc((size_t)s->plan->n_calls, sizeof *s->seconds)) != NULL;
+    for (int i = 0; i < HL_STEPS && ok; i++)
+        ok = (s->holds[i].buffer = hl_alloc(n, sizeof *s->holds[i].buffer)) != NULL;
+    for (int i = 0; i < HL_RECORDINGS && ok && s->table; i++)
+        ok = (s->recorded[i] = hl_alloc(2 * n, sizeof *s->recorded[i])) != NULL;
+    ok = ok && (s->addresses = hl_alloc(2 * n, sizeof *s->addresses)) != NULL;
+    return ok ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for a session of %d calls", s->plan->n_calls);
+}
+
+/* A frozen session holds what it reads for its life; for another one, this initialises what it will read. */
+static hl_status bind_store(hl_session *s, hl_error *err)
+{
+    const bool lasting = s->plan->frozen;
+    hl_params_bind(s->params, &s->uses, s->concurrent);
+    s->bound = true;
+    hl_status status = hl_params_hold(s->params, &s->uses, lasting, s->holds[0].buffer, &s->holds[0].version,
+                                      err);
+    if (status != HL_OK && lasting) /* there is nothing to release */
+        for (int i = 0; i < s->uses.n; i++)
+            s->holds[0].buffer[i] = -1;
+    if (status == HL_OK && !lasting)
+        hl_params_release(s->params, &s->uses, lasting, s->holds[0].buffer);
+    return status;
 }
 
 hl_status hl_session_bind(hl_session *s, hl_error *err)
 {
     hl_plan *p = s->plan;
     s->table = p->backend->device;
+    s->uses = (hl_param_uses){.at = p->uses, .n = p->n_uses, .on_device = s->table != NULL};
     hl_status status = s->table ? open_device(s, err) : HL_OK;
     if (status == HL_OK)
-        status = hl_session_refresh(s, err);
+        status = allocate_records(s, err);
+    if (status == HL_OK)
+        status = bind_store(s, err);
     if (status == HL_OK && (status = allocate(s, p->memory.arena, &s->arena, err)) != HL_OK)
         return too_large(s, err);
     if (status == HL_OK && s->table)
         status = open_queue(s, err);
-    if (status == HL_OK && !(s->seconds = hl_alloc((size_t)p->n_calls, sizeof *s->seconds)))
-        status = hl_fail(err, HL_ERR_MEMORY, "no memory to profile %d calls", p->n_calls);
     if (status != HL_OK)
         return status;
-    for (int i = 0; i < p->n_calls; i++)
-        bind_call(s, i);
+    hl_session_address(s, 0);
     hl_poison(s->table ? s->crossing : s->arena, s->table ? p->in_bytes + p->out_bytes : p->memory.arena);
     set_inputs(s);
     return p->frozen ? freeze(s, err) : HL_OK;
+}
+
+static void unbind_store(hl_session *s)
+{
+    if (s->bound && s->plan->frozen)
+        hl_params_release(s->params, &s->uses, true, s->holds[0].buffer);
+    if (s->bound)
+        hl_params_unbind(s->params, &s->uses, s->concurrent);
+    if (s->attached)
+        hl_params_detach(s->params);
+    for (int i = 0; i < HL_STEPS; i++)
+        hl_free(s->holds[i].buffer);
+    for (int i = 0; i < HL_RECORDINGS; i++)
+        hl_free((void *)s->recorded[i]);
+    hl_free((void *)s->addresses);
 }
 
 void hl_session_unbind(hl_session *s)
@@ -278,13 +301,12 @@ void hl_session_unbind(hl_session *s)
     const hl_plan *p = s->plan;
     if (s->queue)
         s->table->queue_free(s->queue);
+    unbind_store(s);
     if (s->table && !s->device)
         return; /* it could not be opened */
     release(s, s->arena, p->memory.arena);
     release(s, s->packed, packed_bytes(p));
     hl_free_tensor(s->crossing, p->in_bytes + p->out_bytes);
-    if (s->attached)
-        hl_params_detach(s->params);
     if (s->device)
         s->table->close(s->device);
 }

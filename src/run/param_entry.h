@@ -7,11 +7,29 @@
 #include "graph/graph.h"
 #include "run/params.h"
 
-/* The values of an entry in one place and dtype. They are those of `version`; 0: never written. */
-typedef struct hl_value {
+#include <pthread.h>
+
+/* Values of an entry, as of one version. */
+typedef struct hl_buffer {
     void *data;
-    uint64_t version;
-} hl_value;
+    uint64_t version; /* of the entry's; 0: never written */
+    int holds;        /* who reads it: nobody writes it then */
+    int lasting;      /* of these, snapshots and frozen sessions: no use waiting for them */
+} hl_buffer;
+
+/* What is current, what a step writes meanwhile, and two that others may hold on to. */
+enum { HL_BUFFERS = 4 };
+
+/* The values of an entry in one place and dtype. One buffer does until somebody holds what is to be written.
+ */
+typedef struct hl_values {
+    hl_buffer buffer[HL_BUFFERS];
+    int now;      /* the newest of them */
+    bool writing; /* a step writes buffer `next`, which is `now` if it works in place */
+    int next;
+    int sessions; /* bound to it */
+    int readers;  /* of these, that run while another trains */
+} hl_values;
 
 typedef struct hl_entry {
     char *name;
@@ -21,9 +39,9 @@ typedef struct hl_entry {
     hl_init_rule init;
     hl_dtype dtype;
     int64_t count;
-    uint64_t version;         /* of the newest values: one more with each update */
-    hl_value host[HL_DTYPES]; /* in dtype the values themselves, in another a copy rounded from them */
-    hl_value on_device[HL_DTYPES];
+    uint64_t version;          /* of the newest values: one more with each update */
+    hl_values host[HL_DTYPES]; /* in dtype the values themselves, in another a copy rounded from them */
+    hl_values on_device[HL_DTYPES];
     bool released;
 } hl_entry;
 
@@ -35,7 +53,11 @@ struct hl_params {
     int *slot;                    /* entry index + 1, or 0: open addressing */
     const hl_device_table *table; /* NULL: all sessions run on the host */
     hl_device *device;
-    int users; /* sessions that have addresses there */
+    int users;             /* sessions that have addresses there */
+    pthread_mutex_t lock;  /* of the values and versions of all entries */
+    pthread_cond_t change; /* somebody published or let go of something; by the monotonic clock */
+    int waiting;           /* threads that wait for a change, so as to read */
+    pthread_t writer;      /* of the step that is writing, if any is */
 };
 
 static inline hl_entry *hl_entry_at(const hl_params *params, int index)
@@ -49,7 +71,29 @@ static inline size_t hl_entry_bytes(const hl_entry *e, hl_dtype dtype)
     return (size_t)e->count * hl_dtype_size(dtype); /* hl_shape_count saw that it fits */
 }
 
+static inline hl_values *hl_entry_values(hl_entry *e, hl_dtype dtype, bool on_device)
+{
+    return on_device ? &e->on_device[dtype] : &e->host[dtype];
+}
+
+static inline hl_buffer *hl_newest(hl_values *v)
+{
+    return &v->buffer[v->now];
+}
+
 /* Writes the initial values to the host's memory, which is there and zero (param_initial.c). */
 void hl_entry_initialise(const hl_params *params, const hl_entry *e);
+
+/* Values (param_values.c); the caller has the lock. */
+hl_status hl_buffer_allocate(const hl_params *params, const hl_entry *e, hl_dtype dtype, bool on_device,
+                             hl_buffer *b, hl_error *err);
+void hl_buffer_free(const hl_params *params, const hl_entry *e, hl_dtype dtype, bool on_device, hl_buffer *b);
+bool hl_values_fresh(const hl_entry *e, hl_dtype dtype, bool on_device);
+/* Brings values to the newest version. The entry has settled. */
+hl_status hl_values_freshen(hl_params *params, hl_entry *e, hl_dtype dtype, bool on_device, hl_error *err);
+
+/* Waits until no step writes the entry in place (param_versions.c); the caller has the lock, which is let go
+ * meanwhile, and *waited set. HL_ERR_USAGE if it is a step of this very thread. */
+hl_status hl_entry_settle(hl_params *params, const hl_entry *e, bool *waited, hl_error *err);
 
 #endif

@@ -16,7 +16,7 @@ static hl_philox words(const hl_params *params, const hl_entry *e, int64_t block
 
 static float *floats(const hl_entry *e)
 {
-    return e->host[HL_F32].data;
+    return e->host[HL_F32].buffer[e->host[HL_F32].now].data;
 }
 
 /* One block of four values at 4 * block, fewer at the end. */
@@ -59,7 +59,7 @@ static void fill_normal(const hl_params *params, const hl_entry *e)
 static void fill_constant(const hl_entry *e, float x)
 {
     uint16_t bits = e->dtype == HL_BF16 ? hl_float_to_bf16(x) : hl_float_to_f16(x),
-             *half = e->host[e->dtype].data;
+             *half = e->host[e->dtype].buffer[e->host[e->dtype].now].data;
     for (int64_t i = 0; i < e->count; i++)
         if (e->dtype == HL_F32)
             floats(e)[i] = x;

@@ -3,57 +3,98 @@
 
 #include "base/half.h"
 
-/* ------------------------------------------------------------------ values on the host */
+/* ------------------------------------------------------------------ memory */
 
-static hl_status host_memory(hl_entry *e, hl_dtype dtype, hl_error *err)
+hl_status hl_buffer_allocate(const hl_params *params, const hl_entry *e, hl_dtype dtype, bool on_device,
+                             hl_buffer *b, hl_error *err)
 {
-    hl_value *v = &e->host[dtype];
-    if (!v->data)
-        v->data = hl_alloc_tensor(hl_entry_bytes(e, dtype));
-    if (!v->data)
+    const size_t bytes = hl_entry_bytes(e, dtype);
+    if (b->data)
+        return HL_OK;
+    if (on_device) {
+        hl_status status = params->table->allocate(params->device, bytes, &b->data, err);
+        return status == HL_OK ? HL_OK : hl_fail_prefix(err, "parameter '%s'", e->name);
+    }
+    b->data = hl_alloc_tensor(bytes);
+    if (!b->data)
         return hl_fail(err, HL_ERR_MEMORY, "parameter '%s': no memory for its %zu bytes; use a smaller model",
-                       e->name, hl_entry_bytes(e, dtype));
+                       e->name, bytes);
     return HL_OK;
+}
+
+void hl_buffer_free(const hl_params *params, const hl_entry *e, hl_dtype dtype, bool on_device, hl_buffer *b)
+{
+    HL_ASSERT(!b->holds);
+    if (on_device && b->data)
+        params->table->release(params->device, b->data);
+    else if (b->data)
+        hl_free_tensor(b->data, hl_entry_bytes(e, dtype));
+    *b = (hl_buffer){0};
+}
+
+/* Where values may be written that nobody reads: a buffer that nobody holds. */
+static hl_buffer *unheld(hl_values *v)
+{
+    if (!hl_newest(v)->holds)
+        return hl_newest(v);
+    for (int pass = 0; pass < 2; pass++) /* one that has memory, if there is */
+        for (int i = 0; i < HL_BUFFERS; i++)
+            if (!v->buffer[i].holds && !(v->writing && v->next == i) && (pass || v->buffer[i].data))
+                return &v->buffer[i];
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ initial values */
+
+static void touch(hl_entry *e)
+{
+    hl_newest(&e->host[e->dtype])->version = ++e->version;
 }
 
 void hl_params_touch(hl_params *params, int index)
 {
-    hl_entry *e = hl_entry_at(params, index);
-    e->host[e->dtype].version = ++e->version;
+    pthread_mutex_lock(&params->lock);
+    touch(hl_entry_at(params, index));
+    pthread_mutex_unlock(&params->lock);
 }
 
-hl_status hl_params_allocate(hl_params *params, int index, hl_error *err)
+static hl_status allocate(const hl_params *params, hl_entry *e, hl_error *err)
 {
-    hl_entry *e = hl_entry_at(params, index);
-    hl_status status = host_memory(e, e->dtype, err);
+    hl_status status = hl_buffer_allocate(params, e, e->dtype, false, hl_newest(&e->host[e->dtype]), err);
     if (status == HL_OK) {
         e->released = false;
-        hl_params_touch(params, index);
+        touch(e);
     }
     return status;
 }
 
-void hl_params_release_data(hl_params *params, int index, hl_dtype dtype)
+hl_status hl_params_allocate(hl_params *params, int index, hl_error *err)
 {
-    hl_entry *e = hl_entry_at(params, index);
-    hl_value *v = &e->host[dtype];
-    e->released |= v->data && dtype == e->dtype;
-    hl_free_tensor(v->data, hl_entry_bytes(e, dtype));
-    *v = (hl_value){0};
+    pthread_mutex_lock(&params->lock);
+    hl_status status = allocate(params, hl_entry_at(params, index), err);
+    pthread_mutex_unlock(&params->lock);
+    return status;
 }
 
-hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err)
+static hl_status materialize(const hl_params *params, hl_entry *e, hl_error *err)
 {
-    hl_entry *e = hl_entry_at(params, index);
-    if (e->version && (e->host[e->dtype].data || e->on_device[e->dtype].data))
+    if (e->version && (hl_newest(&e->host[e->dtype])->data || hl_newest(&e->on_device[e->dtype])->data))
         return HL_OK;
     if (e->released)
         return hl_fail(
             err, HL_ERR_USAGE,
             "parameter '%s' was let go by a frozen session; load a checkpoint into the store first", e->name);
-    hl_status status = hl_params_allocate(params, index, err);
+    hl_status status = allocate(params, e, err);
     if (status == HL_OK)
         hl_entry_initialise(params, e);
+    return status;
+}
+
+hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err)
+{
+    pthread_mutex_lock(&params->lock);
+    hl_status status = materialize(params, hl_entry_at(params, index), err);
+    pthread_mutex_unlock(&params->lock);
     return status;
 }
 
@@ -65,6 +106,28 @@ hl_status hl_params_materialize(hl_params *params, hl_error *err)
     return status;
 }
 
+void hl_params_release_data(hl_params *params, int index, hl_dtype dtype)
+{
+    pthread_mutex_lock(&params->lock);
+    hl_entry *e = hl_entry_at(params, index);
+    hl_values *v = &e->host[dtype];
+    if (!v->sessions) {
+        e->released |= hl_newest(v)->data && dtype == e->dtype;
+        for (int i = 0; i < HL_BUFFERS; i++)
+            if (!v->buffer[i].holds)
+                hl_buffer_free(params, e, dtype, false, &v->buffer[i]);
+    }
+    pthread_mutex_unlock(&params->lock);
+}
+
+/* ------------------------------------------------------------------ the newest values */
+
+bool hl_values_fresh(const hl_entry *e, hl_dtype dtype, bool on_device)
+{
+    const hl_values *v = on_device ? &e->on_device[dtype] : &e->host[dtype];
+    return e->version && v->buffer[v->now].version == e->version;
+}
+
 static void round_to(hl_dtype dtype, uint16_t *to, const float *from, int64_t n)
 {
 #pragma omp parallel for schedule(static) if (n > 65536)
@@ -72,56 +135,118 @@ static void round_to(hl_dtype dtype, uint16_t *to, const float *from, int64_t n)
         to[i] = dtype == HL_BF16 ? hl_float_to_bf16(from[i]) : hl_float_to_f16(from[i]);
 }
 
-/* Brings the host's values of that dtype to the newest version. */
-static hl_status freshen_host(hl_params *params, hl_entry *e, hl_dtype dtype, hl_error *err)
+/* Writes the newest values to `to`, on the host. */
+static hl_status fill_host(hl_params *params, hl_entry *e, hl_dtype dtype, void *to, hl_error *err)
 {
-    hl_value *v = &e->host[dtype];
-    hl_status status = host_memory(e, dtype, err);
-    if (status != HL_OK || v->version == e->version)
-        return status;
-    if (e->on_device[dtype].version == e->version) {
-        status = params->table->download(params->device, v->data, e->on_device[dtype].data,
-                                         hl_entry_bytes(e, dtype), err);
-    } else {
-        HL_ASSERT(dtype != e->dtype); /* the values themselves are somewhere */
-        status = freshen_host(params, e, e->dtype, err);
-        if (status == HL_OK)
-            round_to(dtype, v->data, e->host[e->dtype].data, e->count);
-    }
+    if (hl_values_fresh(e, dtype, true))
+        return params->table->download(params->device, to, hl_newest(&e->on_device[dtype])->data,
+                                       hl_entry_bytes(e, dtype), err);
+    HL_ASSERT(dtype != e->dtype); /* the values themselves are somewhere */
+    hl_status status = hl_values_freshen(params, e, e->dtype, false, err);
     if (status == HL_OK)
-        v->version = e->version;
+        round_to(dtype, to, hl_newest(&e->host[e->dtype])->data, e->count);
+    return status;
+}
+
+/* Likewise, on the device. */
+static hl_status fill_device(hl_params *params, hl_entry *e, hl_dtype dtype, void *to, hl_error *err)
+{
+    hl_status status = hl_values_freshen(params, e, dtype, false, err);
+    if (status == HL_OK)
+        status = params->table->upload(params->device, to, hl_newest(&e->host[dtype])->data,
+                                       hl_entry_bytes(e, dtype), err);
+    return status;
+}
+
+hl_status hl_values_freshen(hl_params *params, hl_entry *e, hl_dtype dtype, bool on_device, hl_error *err)
+{
+    hl_values *v = hl_entry_values(e, dtype, on_device);
+    hl_status status = materialize(params, e, err);
+    if (status != HL_OK || hl_values_fresh(e, dtype, on_device))
+        return status;
+    HL_ASSERT(!on_device || params->table);
+    hl_buffer *b = unheld(v);
+    if (!b)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "parameter '%s': %d versions of it are held; free a snapshot or a frozen session",
+                       e->name, HL_BUFFERS);
+    status = hl_buffer_allocate(params, e, dtype, on_device, b, err);
+    if (status == HL_OK)
+        status = on_device ? fill_device(params, e, dtype, b->data, err)
+                           : fill_host(params, e, dtype, b->data, err);
+    if (status == HL_OK) {
+        b->version = e->version;
+        v->now = (int)(b - v->buffer);
+    }
+    return status;
+}
+
+hl_status hl_params_freshen(hl_params *params, int index, hl_dtype dtype, bool on_device, void **data,
+                            hl_error *err)
+{
+    pthread_mutex_lock(&params->lock);
+    hl_entry *e = hl_entry_at(params, index);
+    hl_status status = hl_entry_settle(params, e, &(bool){false}, err);
+    if (status == HL_OK)
+        status = hl_values_freshen(params, e, dtype, on_device, err);
+    if (status == HL_OK)
+        *data = hl_newest(hl_entry_values(e, dtype, on_device))->data;
+    pthread_mutex_unlock(&params->lock);
+    return status;
+}
+
+static hl_status pull(hl_params *params, hl_error *err)
+{
+    hl_status status = HL_OK;
+    for (int i = 0; i < params->n && status == HL_OK; i++) {
+        hl_entry *e = &params->entries[i];
+        status = hl_entry_settle(params, e, &(bool){false}, err);
+        if (status == HL_OK && hl_values_fresh(e, e->dtype, true))
+            status = hl_values_freshen(params, e, e->dtype, false, err);
+    }
     return status;
 }
 
 hl_status hl_params_pull(hl_params *params, hl_error *err)
 {
-    hl_status status = HL_OK;
-    for (int i = 0; i < params->n && status == HL_OK; i++) {
-        hl_entry *e = &params->entries[i];
-        if (e->version && e->host[e->dtype].version != e->version &&
-            e->on_device[e->dtype].version == e->version)
-            status = freshen_host(params, e, e->dtype, err);
-    }
+    pthread_mutex_lock(&params->lock);
+    hl_status status = pull(params, err);
+    pthread_mutex_unlock(&params->lock);
     return status;
 }
 
-/* ------------------------------------------------------------------ values on a device */
+/* ------------------------------------------------------------------ a device */
 
 /* Newest values back to the host, and the device's memory given back. */
 static hl_status leave_device(hl_params *params, hl_error *err)
 {
-    hl_status status = hl_params_pull(params, err);
+    hl_status status = pull(params, err);
     for (int i = 0; i < params->n && status == HL_OK; i++) {
         hl_entry *e = &params->entries[i];
         for (int d = 0; d < HL_DTYPES; d++) {
-            if (e->on_device[d].data)
-                params->table->release(params->device, e->on_device[d].data);
-            e->on_device[d] = (hl_value){0};
+            for (int k = 0; k < HL_BUFFERS; k++)
+                hl_buffer_free(params, e, (hl_dtype)d, true, &e->on_device[d].buffer[k]);
+            e->on_device[d] = (hl_values){0};
         }
     }
     if (status == HL_OK)
         params->table->close(params->device);
     return status;
+}
+
+static hl_status move_to(hl_params *params, const hl_device_table *table, hl_device *device, hl_error *err)
+{
+    hl_status status = HL_OK;
+    if (params->users)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "the parameters are in use on another device: free its sessions first");
+    if (params->table)
+        status = leave_device(params, err);
+    if (status != HL_OK)
+        return status;
+    params->table = table;
+    params->device = device;
+    return HL_OK;
 }
 
 hl_status hl_params_attach(hl_params *params, const hl_device_table *table, int ordinal, hl_error *err)
@@ -130,79 +255,21 @@ hl_status hl_params_attach(hl_params *params, const hl_device_table *table, int 
     hl_status status = table->open(ordinal, &device, err);
     if (status != HL_OK)
         return status;
-    if (params->table == table && params->device == device) {
+    pthread_mutex_lock(&params->lock);
+    bool there = params->table == table && params->device == device;
+    if (!there)
+        status = move_to(params, table, device, err);
+    params->users += status == HL_OK;
+    pthread_mutex_unlock(&params->lock);
+    if (there || status != HL_OK)
         table->close(device); /* one count is enough */
-        params->users++;
-        return HL_OK;
-    }
-    if (params->users)
-        status = hl_fail(err, HL_ERR_USAGE,
-                         "the parameters are in use on another device: free its sessions first");
-    else if (params->table)
-        status = leave_device(params, err);
-    if (status != HL_OK) {
-        table->close(device);
-        return status;
-    }
-    params->table = table;
-    params->device = device;
-    params->users = 1;
-    return HL_OK;
+    return status;
 }
 
 void hl_params_detach(hl_params *params)
 {
+    pthread_mutex_lock(&params->lock);
     HL_ASSERT(params->users > 0);
     params->users--;
-}
-
-static hl_status freshen_device(hl_params *params, hl_entry *e, hl_dtype dtype, hl_error *err)
-{
-    hl_value *v = &e->on_device[dtype];
-    hl_status status = HL_OK;
-    HL_ASSERT(params->table);
-    if (!v->data &&
-        (status = params->table->allocate(params->device, hl_entry_bytes(e, dtype), &v->data, err)) != HL_OK)
-        return hl_fail_prefix(err, "parameter '%s'", e->name);
-    if (v->version == e->version)
-        return HL_OK;
-    status = freshen_host(params, e, dtype, err);
-    if (status == HL_OK)
-        status = params->table->upload(params->device, v->data, e->host[dtype].data, hl_entry_bytes(e, dtype),
-                                       err);
-    if (status == HL_OK)
-        v->version = e->version;
-    return status;
-}
-
-hl_status hl_params_freshen(hl_params *params, int index, hl_dtype dtype, bool on_device, void **data,
-                            hl_error *err)
-{
-    hl_entry *e = hl_entry_at(params, index);
-    bool fresh = e->version && hl_params_fresh(params, index, dtype, on_device);
-    hl_status status = fresh ? HL_OK : hl_params_materialize_at(params, index, err);
-    if (status == HL_OK)
-        status = on_device ? freshen_device(params, e, dtype, err) : freshen_host(params, e, dtype, err);
-    if (status == HL_OK)
-        *data = on_device ? e->on_device[dtype].data : e->host[dtype].data;
-    return status;
-}
-
-bool hl_params_fresh(const hl_params *params, int index, hl_dtype dtype, bool on_device)
-{
-    const hl_entry *e = hl_entry_at(params, index);
-    return (on_device ? &e->on_device[dtype] : &e->host[dtype])->version == e->version;
-}
-
-void hl_params_updated(hl_params *params, int index, bool on_device)
-{
-    hl_entry *e = hl_entry_at(params, index);
-    hl_value *v = on_device ? e->on_device : e->host;
-    v[e->dtype].version = ++e->version;
-}
-
-void hl_params_updated_copy(hl_params *params, int index, hl_dtype dtype, bool on_device)
-{
-    hl_entry *e = hl_entry_at(params, index);
-    (on_device ? e->on_device : e->host)[dtype].version = e->version;
+    pthread_mutex_unlock(&params->lock);
 }

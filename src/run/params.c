@@ -2,22 +2,42 @@
 #include "run/param_entry.h"
 
 #include <string.h>
+#include <time.h>
+
+static bool make_lock(hl_params *params)
+{
+    pthread_condattr_t monotonic;
+    if (pthread_condattr_init(&monotonic))
+        return false;
+    bool made = !pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) &&
+                !pthread_cond_init(&params->change, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (made && pthread_mutex_init(&params->lock, NULL)) {
+        pthread_cond_destroy(&params->change);
+        made = false;
+    }
+    return made;
+}
 
 hl_params *hl_params_new(uint64_t seed)
 {
     hl_params *params = hl_alloc(1, sizeof *params);
-    if (params)
-        params->seed = seed;
-    return params;
+    if (!params)
+        return NULL;
+    params->seed = seed;
+    if (make_lock(params))
+        return params;
+    hl_free(params);
+    return NULL;
 }
 
 static void free_values(hl_params *params, hl_entry *e)
 {
-    for (int d = 0; d < HL_DTYPES; d++) {
-        hl_free_tensor(e->host[d].data, hl_entry_bytes(e, (hl_dtype)d));
-        if (e->on_device[d].data)
-            params->table->release(params->device, e->on_device[d].data);
-    }
+    for (int d = 0; d < HL_DTYPES; d++)
+        for (int i = 0; i < HL_BUFFERS; i++) {
+            hl_buffer_free(params, e, (hl_dtype)d, false, &e->host[d].buffer[i]);
+            hl_buffer_free(params, e, (hl_dtype)d, true, &e->on_device[d].buffer[i]);
+        }
 }
 
 void hl_params_free(hl_params *params)
@@ -32,6 +52,8 @@ void hl_params_free(hl_params *params)
         params->table->close(params->device);
     hl_free(params->entries);
     hl_free(params->slot);
+    pthread_cond_destroy(&params->change);
+    pthread_mutex_destroy(&params->lock);
     hl_free(params);
 }
 
@@ -42,14 +64,14 @@ int hl_params_count(const hl_params *params)
 
 hl_param_info hl_params_at(const hl_params *params, int index)
 {
-    const hl_entry *e = hl_entry_at(params, index);
+    hl_entry *e = hl_entry_at(params, index);
     return (hl_param_info){.name = e->name,
                            .role = e->role,
                            .shape = e->shape,
                            .count = e->count,
                            .dtype = e->dtype,
-                           .data = e->host[HL_F32].data,
-                           .bytes = e->host[e->dtype].data};
+                           .data = hl_newest(&e->host[HL_F32])->data,
+                           .bytes = hl_newest(&e->host[e->dtype])->data};
 }
 
 static uint64_t hash_name(const char *name)
@@ -193,12 +215,10 @@ uint64_t hl_params_seed(const hl_params *params)
     return params->seed;
 }
 
-uint64_t hl_params_version(const hl_params *params)
+uint64_t hl_params_version(hl_params *params)
 {
-    return params->version;
-}
-
-void hl_params_advance(hl_params *params)
-{
-    params->version++;
+    pthread_mutex_lock(&params->lock);
+    uint64_t version = params->version;
+    pthread_mutex_unlock(&params->lock);
+    return version;
 }

@@ -1,5 +1,5 @@
 /* The parameter store, inside the library: what graphs, sessions and checkpoints need beyond hl.h.
- * Not thread-safe: whoever declares, allocates or releases does so alone. */
+ * Whoever declares, allocates or releases does so alone; steps and snapshots may be of several threads. */
 #ifndef HL_RUN_PARAMS_H
 #define HL_RUN_PARAMS_H
 
@@ -18,34 +18,69 @@ hl_status hl_params_declare(hl_params *params, const char *name, hl_role role, h
  * it (a checkpoint). hl_params_materialize will not initialise this entry any more, and what else holds its
  * values (a device, 16-bit copies) takes the new ones over. */
 hl_status hl_params_allocate(hl_params *params, int index, hl_error *err);
-/* Lets the host's values of one dtype go: a session holds them in a form of its own. Of the entry's own
- * dtype: hl_params_materialize refuses such a store, for it cannot bring the values back; hl_params_allocate
- * (a checkpoint) can. */
+/* Lets the host's values of one dtype go, unless a session is bound to them: the caller has them in a form of
+ * its own. Of the entry's own dtype: hl_params_materialize refuses such a store, for it cannot bring the
+ * values back; hl_params_allocate (a checkpoint) can. */
 void hl_params_release_data(hl_params *params, int index, hl_dtype dtype);
-
-/* ------------------------------------------------------------------ for sessions
- * An entry's values may be in several places and dtypes at once; a version per place tells which are the
- * newest. Any dtype but the entry's own is a copy rounded from it. */
+/* Allocates and initialises one entry, if it has no data yet. */
+hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err);
+/* The newest values of an entry in a dtype, on the host or on the attached device. */
+hl_status hl_params_freshen(hl_params *params, int index, hl_dtype dtype, bool on_device, void **data,
+                            hl_error *err);
+uint64_t hl_params_seed(const hl_params *params);
 
 /* For a session on this device, until hl_params_detach: the store's values go there when it asks for them. A
  * store is on one device at a time: from another one they come back first; HL_ERR_USAGE while sessions are
  * there. */
 hl_status hl_params_attach(hl_params *params, const hl_device_table *table, int ordinal, hl_error *err);
 void hl_params_detach(hl_params *params);
-/* The newest values of an entry in a dtype, on the host or on the attached device; *data stays valid as long
- * as the store, unless hl_params_release_data lets it go. Initialises the entry if need be. */
-hl_status hl_params_freshen(hl_params *params, int index, hl_dtype dtype, bool on_device, void **data,
-                            hl_error *err);
-/* Whether hl_params_freshen has nothing to do. */
-bool hl_params_fresh(const hl_params *params, int index, hl_dtype dtype, bool on_device);
-/* A session has updated the values there: they are the newest. Then, for a copy it has updated with them. */
-void hl_params_updated(hl_params *params, int index, bool on_device);
-void hl_params_updated_copy(hl_params *params, int index, hl_dtype dtype, bool on_device);
-/* Allocates and initialises one entry, if it has no data yet. */
-hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err);
-uint64_t hl_params_seed(const hl_params *params);
-/* Counts the updates of the values: starts at 0, one more with each hl_params_advance (a training step). */
-uint64_t hl_params_version(const hl_params *params);
-void hl_params_advance(hl_params *params);
+
+/* ------------------------------------------------------------------ steps
+ * An entry's values may be in several places and dtypes at once; a version per place tells which are the
+ * newest. Any dtype but the entry's own is a copy rounded from it.
+ *
+ * A step holds the newest values that it reads, all of one version: nobody writes them until it lets go. A
+ * step that updates them claims where to write: in place if nobody else may want to read meanwhile, else in
+ * another buffer; and publishes it as the newest. */
+
+/* What a session has to do with an entry. The array of them is the session's; the store fills in the rest. */
+typedef struct hl_param_use {
+    int param;
+    hl_dtype dtype;
+    bool copy;    /* rounded from the entry's own values */
+    bool updated; /* its steps write it */
+    bool let_go;  /* the session has the values in a form of its own and reads them here no more */
+    void *data;   /* where the step reads */
+    void *next;   /* where it writes */
+} hl_param_use;
+
+typedef struct hl_param_uses {
+    hl_param_use *at;
+    int n;
+    bool on_device;
+    int claims; /* the session's steps that are writing: one after the other, in place if there are several */
+} hl_param_uses;
+
+/* Sessions come and go. concurrent: its steps may run while another session's step updates what it reads. */
+void hl_params_bind(hl_params *params, const hl_param_uses *uses, bool concurrent);
+void hl_params_unbind(hl_params *params, const hl_param_uses *uses, bool concurrent);
+/* The session, which holds them for long, reads use i no more: sets let_go, and held[i] to -1. */
+void hl_params_let_go(hl_params *params, const hl_param_uses *uses, int i, int *held);
+
+/* Waits while they are being written in place, brings them to the newest version, sets data (and next) and
+ * held[i], the buffer. lasting: until the session ends. *version (may be NULL): of the store. */
+hl_status hl_params_hold(hl_params *params, const hl_param_uses *uses, bool lasting, int *held,
+                         uint64_t *version, hl_error *err);
+void hl_params_release(hl_params *params, const hl_param_uses *uses, bool lasting, const int *held);
+/* For a step that holds them: sets next of what it updates. Waits for steps of other threads that read what
+ * it could write to. */
+hl_status hl_params_claim(hl_params *params, hl_param_uses *uses, hl_error *err);
+/* Whether others read what the session updates, or wait to: then a step is to be published before the next
+ * one claims. */
+bool hl_params_shared(hl_params *params, const hl_param_uses *uses);
+/* What the oldest claim was for is written: it is the newest now, and the store's version one higher. */
+void hl_params_publish(hl_params *params, hl_param_uses *uses);
+/* That step failed. */
+void hl_params_abandon(hl_params *params, hl_param_uses *uses);
 
 #endif

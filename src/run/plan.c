@@ -133,14 +133,32 @@ static void group_calls(hl_plan *p)
     }
 }
 
+/* At the begin of a group. */
+static void find_first_update(hl_plan *p)
+{
+    p->first_update = p->n_calls;
+    for (int i = 0; i < p->n_calls && p->first_update == p->n_calls; i += p->together[i])
+        for (int k = i; k < i + p->together[i]; k++)
+            if (hl_node_updates(p->call_nodes[k]))
+                p->first_update = i;
+}
+
+bool hl_plan_updates(const hl_plan *p)
+{
+    return p->first_update < p->n_calls;
+}
+
 /* ------------------------------------------------------------------ the plan */
 
 static bool allocate(hl_plan *p)
 {
     const hl_graph *g = p->graph;
-    size_t operands = 0;
-    for (int i = 0; i < g->n_nodes; i++)
+    size_t operands = 0, params = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
         operands += (size_t)g->nodes[i]->n_in;
+        params += g->nodes[i]->op == &hl_op_param;
+    }
+    p->uses = hl_alloc(params + 1, sizeof *p->uses);
     p->storages = hl_alloc((size_t)g->n_tensors + (size_t)g->n_nodes, sizeof *p->storages);
     p->locations = hl_alloc((size_t)g->n_tensors, sizeof *p->locations);
     p->calls = hl_alloc((size_t)g->n_nodes, sizeof *p->calls);
@@ -148,7 +166,7 @@ static bool allocate(hl_plan *p)
     p->views = hl_alloc(operands + 1, sizeof *p->views);
     p->workspaces = hl_alloc((size_t)g->n_nodes, sizeof *p->workspaces);
     p->together = hl_alloc((size_t)g->n_nodes, sizeof *p->together);
-    return p->together && p->storages && p->locations && p->calls && p->call_nodes && p->views &&
+    return p->uses && p->together && p->storages && p->locations && p->calls && p->call_nodes && p->views &&
            p->workspaces;
 }
 
@@ -169,6 +187,7 @@ static hl_status fill_plan(hl_plan *p, hl_error *err)
         status = hl_plan_place(p, err);
     if (status == HL_OK) {
         group_calls(p);
+        find_first_update(p);
         hl_plan_account(p);
     }
     hl_free(order);
@@ -214,6 +233,7 @@ void hl_plan_free(hl_plan *p)
         if (p->calls[i].kernel->release)
             p->calls[i].kernel->release(&p->calls[i]);
     hl_free(p->storages);
+    hl_free(p->uses);
     hl_free(p->locations);
     hl_free(p->calls);
     hl_free((void *)p->call_nodes);

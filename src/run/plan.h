@@ -5,6 +5,7 @@
 #include "compile/place.h"
 #include "graph/graph.h"
 #include "run/backend.h"
+#include "run/params.h"
 
 typedef enum hl_place_kind { HL_IN_ARENA, HL_IN_STORE } hl_place_kind;
 
@@ -14,11 +15,7 @@ typedef enum hl_traffic_kind { HL_STAYS, HL_GOES_IN, HL_COMES_OUT } hl_traffic_k
 /* A piece of memory that one or more tensors (views of each other, or updated in place) share. */
 typedef struct hl_storage {
     hl_place_kind kind;
-    int param;      /* HL_IN_STORE: index in the store */
-    hl_dtype dtype; /* HL_IN_STORE: which of its forms */
-    bool updated;   /* HL_IN_STORE: a step writes it */
-    bool let_go;    /* HL_IN_STORE: a frozen session has let the store's copy go */
-    void *data;     /* HL_IN_STORE: where a session found it */
+    int use; /* HL_IN_STORE: which of the plan's uses */
     hl_memory_kind category;
     int unread;     /* while planning: reads to come */
     bool pinned;    /* inputs and outputs: never overwritten by others */
@@ -30,6 +27,7 @@ typedef struct hl_storage {
 typedef struct hl_location {
     int storage; /* -1: nowhere (no tensor) */
     size_t offset;
+    bool next; /* HL_IN_STORE: the value after its update */
 } hl_location;
 
 struct hl_plan {
@@ -41,13 +39,16 @@ struct hl_plan {
     size_t in_bytes, out_bytes; /* at the arena's begin, and after that */
     hl_storage *storages;
     int n_storages;
+    hl_param_use *uses; /* of the store */
+    int n_uses;
     hl_location *locations; /* by tensor id */
     hl_call *calls;
     const hl_node **call_nodes;
     hl_view *views; /* of all calls' operands */
     int n_calls;
-    int *together;   /* how many calls from this one on are handed over at once: 1, or by run_many more */
-    int *workspaces; /* storage of each call's scratch, or -1 */
+    int first_update; /* the first call whose results lie in the store; n_calls: none does */
+    int *together;    /* how many calls from this one on are handed over at once: 1, or by run_many more */
+    int *workspaces;  /* storage of each call's scratch, or -1 */
     hl_memory memory;
 };
 
@@ -55,7 +56,7 @@ struct hl_plan {
 const hl_backend *const *hl_backends(int *n);
 /* The backend of a device name (see hl_session_options), and which of its devices; NULL with a sentence. */
 const hl_backend *hl_backend_find(const char *device, int *ordinal, hl_error *err);
-/* Whether some call reads this form of an entry of the store as it lies; read: by storage. */
-bool hl_plan_reads(const hl_plan *p, int param, hl_dtype dtype, const bool *read);
+/* Whether the plan updates values of the store. */
+bool hl_plan_updates(const hl_plan *p);
 
 #endif

@@ -56,13 +56,16 @@ static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const i
                                           : param->dtype != HL_F32    ? HL_MEM_COPIES
                                                                       : HL_MEM_PARAMETERS,
                                           step);
-        p->storages[at->storage].param = param->index;
-        p->storages[at->storage].dtype = param->dtype;
+        p->storages[at->storage].use = p->n_uses;
+        p->uses[p->n_uses++] = (hl_param_use){.param = param->index,
+                                              .dtype = param->dtype,
+                                              .copy = p->storages[at->storage].category == HL_MEM_COPIES};
         return;
     }
-    if (k < hl_node_updates(n)) { /* the next value of a variable lies where the old one did */
+    if (k < hl_node_updates(n)) { /* the next value of a variable lies where the old one did, or apart */
         *at = p->locations[n->in[k].id];
-        p->storages[at->storage].updated = true;
+        at->next = true;
+        p->uses[p->storages[at->storage].use].updated = true;
         return;
     }
     if (k == 0 && is_view(p->graph, n, &offset)) {

@@ -82,15 +82,6 @@ static bool only_packed(const hl_plan *p, int storage)
     return readers > 0;
 }
 
-bool hl_plan_reads(const hl_plan *p, int param, hl_dtype dtype, const bool *read)
-{
-    for (int i = 0; i < p->n_storages; i++)
-        if (p->storages[i].kind == HL_IN_STORE && p->storages[i].param == param &&
-            p->storages[i].dtype == dtype && read[i])
-            return true;
-    return false;
-}
-
 void hl_plan_account(hl_plan *p)
 {
     hl_memory *m = &p->memory;

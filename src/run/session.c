@@ -17,6 +17,7 @@ hl_session *hl_session_open(const hl_graph *g, hl_params *params, const hl_sessi
         return NULL;
     }
     s->params = params;
+    s->concurrent = options && options->concurrent && !options->frozen;
     s->plan = hl_plan_new(g, options, err);
     if (!s->plan || hl_session_bind(s, err) != HL_OK ||
         (s->table && s->plan->frozen && hl_session_warm_up(s, NULL, err) != HL_OK)) {
@@ -101,6 +102,11 @@ uint64_t hl_session_step(const hl_session *s)
     return s->step;
 }
 
+uint64_t hl_session_version(const hl_session *s)
+{
+    return s->version;
+}
+
 hl_memory hl_session_memory(const hl_session *s)
 {
     return s->plan->memory;
@@ -123,6 +129,12 @@ static hl_status run_group(const hl_call *c, int n, hl_error *err)
     return status;
 }
 
+/* Of the step that starts. */
+static hl_hold *next_hold(hl_session *s)
+{
+    return &s->holds[s->started % HL_STEPS];
+}
+
 /* Hands all calls over in order. Time is told for a group at its first call. */
 static hl_status run_calls(hl_session *s, hl_error *err)
 {
@@ -131,6 +143,8 @@ static hl_status run_calls(hl_session *s, hl_error *err)
     hl_status status = s->profile && s->table ? s->table->mark(s->queue, 0, err) : HL_OK;
     for (int i = 0; i < p->n_calls && status == HL_OK; i += p->together[i]) {
         const hl_call *c = &p->calls[i];
+        if (i == p->first_update && !s->table && (status = hl_session_claim(s, next_hold(s), err)) != HL_OK)
+            return status;
         status = run_group(c, p->together[i], err);
         if (status != HL_OK)
             return hl_fail_prefix(err, "kernel %s of op %s (call %d)", c->kernel->name, c->kernel->op, i);
@@ -145,8 +159,34 @@ static hl_status run_calls(hl_session *s, hl_error *err)
     return status;
 }
 
+/* What the queue has recorded for the addresses that the calls have; -1: nothing. */
+static int recording_of(const hl_session *s)
+{
+    const size_t bytes = 2 * (size_t)s->uses.n * sizeof *s->addresses;
+    for (int i = 0; i < s->recordings && i < HL_RECORDINGS; i++)
+        if (!memcmp(s->recorded[i], s->addresses, bytes))
+            return i;
+    return -1;
+}
+
+/* In place of the oldest, if there are many. */
+static hl_status record(hl_session *s, int *place, hl_error *err)
+{
+    *place = s->recordings % HL_RECORDINGS;
+    hl_status status = s->table->record(s->queue, err);
+    if (status == HL_OK)
+        status = run_calls(s, err);
+    hl_status ended = s->table->recorded(s->queue, *place, status == HL_OK ? err : NULL);
+    status = status == HL_OK ? ended : status;
+    if (status != HL_OK)
+        return status;
+    memcpy(s->recorded[*place], s->addresses, 2 * (size_t)s->uses.n * sizeof *s->addresses);
+    s->recordings++;
+    return HL_OK;
+}
+
 /* On a device the first steps are run call by call (kernels measure what is fastest for them), then one is
- * recorded and replayed. */
+ * recorded for each set of addresses, and replayed. */
 static hl_status run_on_device(hl_session *s, hl_error *err)
 {
     enum { PLAIN_STEPS = 1 };
@@ -154,16 +194,9 @@ static hl_status run_on_device(hl_session *s, hl_error *err)
         s->plain += !s->profile;
         return run_calls(s, err);
     }
-    hl_status status = HL_OK;
-    if (!s->recorded) {
-        status = s->table->record(s->queue, err);
-        if (status == HL_OK)
-            status = run_calls(s, err);
-        hl_status ended = s->table->recorded(s->queue, status == HL_OK ? err : NULL);
-        status = status == HL_OK ? ended : status;
-        s->recorded = status == HL_OK;
-    }
-    return status == HL_OK ? s->table->replay(s->queue, err) : status;
+    int place = recording_of(s);
+    hl_status status = place < 0 ? record(s, &place, err) : HL_OK;
+    return status == HL_OK ? s->table->replay(s->queue, place, err) : status;
 }
 
 static void set_clock(hl_session *s)
@@ -172,31 +205,17 @@ static void set_clock(hl_session *s)
     *clock = (hl_clock){hl_params_seed(s->params), (uint32_t)s->step, 0};
 }
 
-hl_status hl_session_start(hl_session *s, hl_error *err)
+static hl_status run_step(hl_session *s, hl_error *err)
 {
-    const int most = s->table ? 2 : 1; /* on the host a step's outputs lie where the next one's will */
-    if (s->pending == most)
-        return hl_fail(err, HL_ERR_USAGE, "%d step%s under way: wait for one before the next is started",
-                       most, most > 1 ? "s are" : " is");
-    hl_status status = hl_session_refresh(s, err);
-    if (status != HL_OK)
-        return status;
-    set_clock(s);
-    if (s->table) {
+    if (!s->table)
+        return run_calls(s, err);
+    hl_status status = hl_session_claim(s, next_hold(s),
+                                        err); /* when its kernel runs, the host does not know */
+    if (status == HL_OK)
         status = s->table->begin(s->queue, s->crossing, err);
-        if (status == HL_OK)
-            status = run_on_device(s, err);
-        if (status == HL_OK)
-            status = s->table->finish(s->queue, err);
-    } else {
-        status = run_calls(s, err);
-    }
-    if (status != HL_OK)
-        return status;
-    hl_session_publish(s);
-    s->pending++;
-    s->step++;
-    return HL_OK;
+    if (status == HL_OK)
+        status = run_on_device(s, err);
+    return status == HL_OK ? s->table->finish(s->queue, err) : status;
 }
 
 static void read_marks(hl_session *s)
@@ -206,14 +225,52 @@ static void read_marks(hl_session *s)
         s->seconds[i] += s->table->between(s->queue, i, i + p->together[i]);
 }
 
+/* Waits on the device for the oldest step under way. */
+static hl_status deliver(hl_session *s, hl_error *err)
+{
+    hl_hold *hold = &s->holds[(s->started - (uint64_t)s->pending) % HL_STEPS];
+    hl_status status = s->table->wait(s->queue, s->crossing + s->plan->in_bytes, err);
+    hl_session_let_go(s, hold, status == HL_OK);
+    if (status == HL_OK && s->profile)
+        read_marks(s);
+    s->delivered = true;
+    return status;
+}
+
+hl_status hl_session_start(hl_session *s, hl_error *err)
+{
+    const int most = s->table ? HL_STEPS : 1; /* on the host a step's outputs lie where the next one's will */
+    if (s->pending == most)
+        return hl_fail(err, HL_ERR_USAGE, "%d step%s under way: wait for one before the next is started",
+                       most, most > 1 ? "s are" : " is");
+    hl_status status = HL_OK;
+    if (s->pending && hl_plan_updates(s->plan) && hl_params_shared(s->params, &s->uses))
+        status = deliver(s, err); /* others wait to see what it has written */
+    if (status == HL_OK)
+        status = hl_session_hold(s, err);
+    if (status != HL_OK)
+        return status;
+    set_clock(s);
+    status = run_step(s, err);
+    if (status != HL_OK || !s->table)
+        hl_session_let_go(s, next_hold(s), status == HL_OK);
+    if (status != HL_OK)
+        return status;
+    s->started++;
+    s->pending++;
+    s->step++;
+    return HL_OK;
+}
+
 hl_status hl_session_wait(hl_session *s, hl_error *err)
 {
     if (!s->pending)
         return hl_fail(err, HL_ERR_USAGE, "there is no step to wait for");
+    const hl_hold *hold = &s->holds[(s->started - (uint64_t)s->pending) % HL_STEPS];
+    hl_status status = s->table && !s->delivered ? deliver(s, err) : HL_OK;
+    s->delivered = false;
     s->pending--;
-    hl_status status = s->table ? s->table->wait(s->queue, s->crossing + s->plan->in_bytes, err) : HL_OK;
-    if (status == HL_OK && s->profile && s->table)
-        read_marks(s);
+    s->version = (s->plan->frozen ? &s->holds[0] : hold)->version;
     s->profiled_runs += s->profile;
     return status;
 }
@@ -232,10 +289,9 @@ hl_status hl_session_run(hl_session *s, hl_error *err)
 hl_status hl_session_warm_up(hl_session *s, double *seconds, hl_error *err)
 {
     enum { STEPS = 3 }; /* one plain, one that is recorded, one as all later ones */
-    for (int i = 0; i < s->plan->n_storages; i++)
-        if (s->plan->storages[i].updated)
-            return hl_fail(err, HL_ERR_USAGE,
-                           "a session that updates parameters is warmed up by its first steps");
+    if (hl_plan_updates(s->plan))
+        return hl_fail(err, HL_ERR_USAGE,
+                       "a session that updates parameters is warmed up by its first steps");
     double began = hl_seconds();
     uint64_t step = s->step;
     hl_status status = HL_OK;

@@ -207,7 +207,7 @@ static void a_failed_recording_leaves_the_queue(void **state)
     /* a copy that waits is not for a recording */
     assert_ok(s.table->record(s.queue, &err), &err);
     assert_int_equal(s.table->upload(s.device, s.memory->bias, got, 4, &err), HL_ERR_DEVICE);
-    assert_int_equal(s.table->recorded(s.queue, &err), HL_ERR_DEVICE);
+    assert_int_equal(s.table->recorded(s.queue, 0, &err), HL_ERR_DEVICE);
     assert_says(&err, "recording a step: ");
     assert_ok(step_run(&s, 1, false, got, &err), &err);
     assert_memory_equal(got, want[1], sizeof got);
@@ -250,7 +250,7 @@ static void recording_is_of_one_thread(void **state)
     assert_int_equal(pthread_join(thread, &fine), 0);
     assert_non_null(fine);
     assert_ok(step_run_calls(&s, &err), &err);
-    assert_ok(s.table->recorded(s.queue, &err), &err);
+    assert_ok(s.table->recorded(s.queue, 0, &err), &err);
     assert_ok(step_run(&s, 1, true, got, &err), &err);
     step_close(&s);
 }

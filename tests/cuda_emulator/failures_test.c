@@ -39,7 +39,7 @@ static const failing CALLS[] = {
     {"cudaMemcpy", cudaErrorUnknown},
     {"cudaMemcpyAsync", cudaErrorUnknown},
     {"cudaStreamSynchronize", cudaErrorUnknown},
-    {"cudaStreamCreateWithFlags", cudaErrorUnknown},
+    {"cudaStreamCreateWithPriority", cudaErrorUnknown},
     {"cudaStreamWaitEvent", cudaErrorUnknown},
     {"cudaEventCreate", cudaErrorUnknown},
     {"cudaEventCreateWithFlags", cudaErrorUnknown},

@@ -146,7 +146,7 @@ static inline hl_status step_begin(step *s, uint32_t number, bool replayed, hl_e
     hl_status status = s->table->begin(s->queue, &inputs, err);
     memset(&inputs, 0xff, sizeof inputs);
     if (status == HL_OK)
-        status = replayed ? s->table->replay(s->queue, err) : step_run_calls(s, err);
+        status = replayed ? s->table->replay(s->queue, 0, err) : step_run_calls(s, err);
     return status == HL_OK ? s->table->finish(s->queue, err) : status;
 }
 
@@ -161,7 +161,7 @@ static inline hl_status step_record(step *s, hl_error *err)
     hl_status status = s->table->record(s->queue, err);
     if (status == HL_OK)
         status = step_run_calls(s, err);
-    hl_status ended = s->table->recorded(s->queue, status == HL_OK ? err : NULL); /* whatever happened */
+    hl_status ended = s->table->recorded(s->queue, 0, status == HL_OK ? err : NULL); /* whatever happened */
     return status == HL_OK ? ended : status;
 }
 

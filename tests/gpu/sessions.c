@@ -69,6 +69,20 @@ static void runs_repeat(void **state)
 
 /* ------------------------------------------------------------------ steps under way */
 
+static hl_session *acting(hl_params *params, hl_session_options options)
+{
+    hl_error err = {0};
+    hl_model_options o = model();
+    hl_graph *g = hl_graph_new();
+    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = BATCH});
+    hl_output(g, "action", m.action);
+    hl_session *s = hl_session_open(g, params, &options, &err);
+    hl_graph_free(g);
+    if (!s)
+        fail_msg("%s", err.message);
+    return s;
+}
+
 static void steps_may_overlap(void **state)
 {
     (void)state;
@@ -100,6 +114,49 @@ static void steps_may_overlap(void **state)
     hl_session_free(two);
     hl_params_free(a);
     hl_params_free(b);
+}
+
+/* A session that acts while another one learns: it sees one version, and the training is as it is alone. */
+static void acts_while_it_learns(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    const size_t bytes = (size_t)BATCH * (size_t)model().action * sizeof(float);
+    hl_params *shared = hl_params_new(5), *alone = hl_params_new(5);
+    hl_session *train = trained(shared, gpu, HL_PRECISION_FP32),
+               *only = trained(alone, gpu, HL_PRECISION_FP32);
+    hl_session *act = acting(shared, (hl_session_options){.device = gpu, .concurrent = true}),
+               *check = acting(alone, (hl_session_options){.device = gpu});
+    for (int step = 0; step < 7; step++) {
+        small_model_inputs(train, step, 1);
+        small_model_inputs(only, step, 1);
+        small_model_inputs(check, 0, 1);
+        assert_int_equal(hl_session_run(check, &err), HL_OK); /* before this step */
+        assert_int_equal(hl_session_start(train, &err), HL_OK);
+        for (int k = 0; k < 2; k++) { /* two steps under way, beside the one that trains */
+            small_model_inputs(act, 0, 1);
+            assert_int_equal(hl_session_start(act, &err), HL_OK);
+        }
+        assert_int_equal(hl_session_wait(train, &err), HL_OK);
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(hl_session_wait(act, &err), HL_OK);
+            assert_int_equal(hl_session_version(act), step);
+            assert_memory_equal(hl_session_output(act, "action"), hl_session_output(check, "action"), bytes);
+        }
+        assert_int_equal(hl_session_run(only, &err), HL_OK);
+        assert_true(*hl_session_output(train, "loss") == *hl_session_output(only, "loss"));
+        hl_snapshot *now = hl_snapshot_take(shared, &err);
+        assert_int_equal(hl_snapshot_version(now), step + 1);
+        hl_snapshot_free(now);
+    }
+    hl_session_free(act);
+    hl_session_free(check);
+    outcome x = outcome_of(shared), y = outcome_of(alone);
+    assert_memory_equal(&x, &y, sizeof x);
+    hl_session_free(train);
+    hl_session_free(only);
+    hl_params_free(shared);
+    hl_params_free(alone);
 }
 
 /* ------------------------------------------------------------------ the store */
@@ -167,15 +224,9 @@ static void frozen_sessions_warm_up_and_let_go(void **state)
 {
     (void)state;
     hl_error err = {0};
-    hl_model_options o = model();
     hl_params *params = hl_params_new(5);
-    hl_graph *g = hl_graph_new();
-    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = BATCH});
-    hl_output(g, "action", m.action);
-    hl_session_options options = {.device = gpu, .frozen = true, .precision = HL_PRECISION_BF16};
-    hl_session *s = hl_session_open(g, params, &options, &err);
-    if (!s)
-        fail_msg("%s", err.message);
+    hl_session *s = acting(
+        params, (hl_session_options){.device = gpu, .frozen = true, .precision = HL_PRECISION_BF16});
     for (int i = 0; i < hl_params_count(params); i++)
         assert_null(hl_params_at(params, i).data);
     assert_int_equal(hl_session_step(s), 0);
@@ -187,7 +238,6 @@ static void frozen_sessions_warm_up_and_let_go(void **state)
         assert_int_equal(hl_session_run(s, &err), HL_OK);
     assert_int_equal(hl_alloc_count(), allocations);
     hl_session_free(s);
-    hl_graph_free(g);
     hl_params_free(params);
 }
 
@@ -216,6 +266,7 @@ int main(void)
         cmocka_unit_test(replays_bit_by_bit),
         cmocka_unit_test(runs_repeat),
         cmocka_unit_test(steps_may_overlap),
+        cmocka_unit_test(acts_while_it_learns),
         cmocka_unit_test(a_store_serves_both),
         cmocka_unit_test(checkpoints_hold_what_the_device_has),
         cmocka_unit_test(frozen_sessions_warm_up_and_let_go),

@@ -13,7 +13,10 @@
 static hl_status save(const char *dir, int keep, hl_params *params, uint64_t step, hl_error *err)
 {
     hl_checkpoint_meta meta = small_meta(step);
-    return hl_checkpoint_save(dir, keep, params, &meta, NULL, err);
+    hl_snapshot *now = hl_snapshot_take(params, err);
+    hl_status status = now ? hl_checkpoint_save(dir, keep, now, &meta, NULL, err) : err->status;
+    hl_snapshot_free(now);
+    return status;
 }
 
 static void assert_latest(const char *dir, const char *name)
@@ -174,7 +177,9 @@ static void test_keeps_the_last(void **state)
     spill(temporary_path("runs/keep/step-000123.h5.tmp"), "half", 4);
     /* An earlier step, after going back: it is the one just written, so it stays. */
     hl_checkpoint_meta meta = small_meta(50);
-    assert_int_equal(hl_checkpoint_save(dir, 1, a, &meta, &path, &err), HL_OK);
+    hl_snapshot *now = hl_snapshot_take(a, &err);
+    assert_int_equal(hl_checkpoint_save(dir, 1, now, &meta, &path, &err), HL_OK);
+    hl_snapshot_free(now);
     assert_string_equal(path, temporary_path("runs/keep/step-000050.h5"));
     hl_free(path);
     assert_int_equal(temporary_count(dir, ""), 2 + 8);
