@@ -153,24 +153,26 @@ hl_excerpt hl_excerpt_of(const char *string)
 
 /* ------------------------------------------------------------------ sizes */
 
+/* Of memory, the largest first. */
+static const struct {
+    const char *name;
+    size_t bytes;
+} units[] = {
+    {"TiB", (size_t)1 << 40},
+    {"TB", 1000000000000},
+    {"GiB", (size_t)1 << 30},
+    {"GB", 1000000000},
+    {"MiB", (size_t)1 << 20},
+    {"MB", 1000000},
+    {"KiB", (size_t)1 << 10},
+    {"kB", 1000},
+    {"", 1},
+    {"B", 1},
+};
+
 /* Bytes per unit; 0: there is no such unit. */
 static size_t unit_of(const char *name)
 {
-    static const struct {
-        const char *name;
-        size_t bytes;
-    } units[] = {
-        {"", 1},
-        {"B", 1},
-        {"kB", 1000},
-        {"MB", 1000000},
-        {"GB", 1000000000},
-        {"TB", 1000000000000},
-        {"KiB", (size_t)1 << 10},
-        {"MiB", (size_t)1 << 20},
-        {"GiB", (size_t)1 << 30},
-        {"TiB", (size_t)1 << 40},
-    };
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(units[i].name, name))
             return units[i].bytes;
@@ -198,4 +200,12 @@ bool hl_parse_size(const char *text, size_t *bytes)
         return false;
     *bytes = (size_t)product;
     return true;
+}
+
+void hl_text_append_size(hl_text *t, size_t bytes)
+{
+    size_t i = 0;
+    while (bytes % units[i].bytes)
+        i++;
+    hl_text_appendf(t, "%zu%s", bytes / units[i].bytes, bytes ? units[i].name : "");
 }

@@ -187,13 +187,44 @@ static void test_parse_size(void **state)
     }
 }
 
+static void test_append_size(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t bytes;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {1, "1"},
+        {999, "999"},
+        {1000, "1kB"},
+        {1024, "1KiB"},
+        {1025, "1025"},
+        {3 << 19, "1536KiB"},
+        {8000000000, "8GB"},
+        {(size_t)8 << 30, "8GiB"},
+        {(size_t)3 << 29, "1536MiB"},
+        {1024000, "1000KiB"},
+        {(size_t)16777215 << 40, "16777215TiB"},
+        {SIZE_MAX, "18446744073709551615"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hl_text t = {0};
+        size_t back;
+        hl_text_append_size(&t, cases[i].bytes);
+        assert_string_equal(t.at, cases[i].text);
+        assert_true(hl_parse_size(t.at, &back) && back == cases[i].bytes);
+        hl_text_free(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_append),           cmocka_unit_test(test_appendf_and_bytes),
         cmocka_unit_test(test_no_memory_sticks), cmocka_unit_test(test_edit_distance),
         cmocka_unit_test(test_nearest),          cmocka_unit_test(test_excerpt),
-        cmocka_unit_test(test_parse_size),
+        cmocka_unit_test(test_parse_size),       cmocka_unit_test(test_append_size),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
