@@ -1,3 +1,4 @@
+/* Loading: files, then overrides, each over what came before. */
 #include "app/config_room.h"
 
 #include "base/error.h"
@@ -6,105 +7,85 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HL_GROUP(path, name, help) {HL_CONFIG_TYPE_GROUP, #path, offsetof(hl_config, path), "", "", help},
-#define HL_END(name)
-#define HL_TOP(type, name, value, limits, help)                                                              \
-    {HL_CONFIG_TYPE_##type, #name, offsetof(hl_config, name), value, limits, help},
-#define HL_KEY(type, group, name, value, limits, help)                                                       \
-    {HL_CONFIG_TYPE_##type, #group "." #name, offsetof(hl_config, group.name), value, limits, help},
-const hl_config_line hl_config_table[] = {
-#include "app/config.def"
-};
-#undef HL_GROUP
-#undef HL_END
-#undef HL_TOP
-#undef HL_KEY
-
-enum { LINES = sizeof hl_config_table / sizeof *hl_config_table };
-const int hl_config_lines = LINES;
-
-/* Room for a key; one that is longer is cut, and then it is unknown. */
-enum { KEY = 128 };
-
-int hl_config_find(const char *key)
-{
-    for (int i = 0; i < LINES; i++)
-        if (!strcmp(hl_config_table[i].key, key))
-            return i;
-    return -1;
-}
-
 /* ------------------------------------------------------------------ where values come from */
 
-/* Who set a key: a line of the file (from 1), an override (from 1), or (both 0) the default. */
+/* Where something is set. source: a layer (from 1), after them an override; 0: the default. */
 typedef struct origin {
-    int line, column, override;
+    int source, line, column;
 } origin;
+
+typedef struct setting {
+    char key[HL_CONFIG_KEY];
+    origin at;
+} setting;
 
 typedef struct loader {
     hl_config *c;
-    const char *name; /* of the file */
+    const hl_config_layer *layers;
+    int n_layers;
     char *const *overrides;
-    int override; /* the one that is being applied, from 1; 0: the file */
-    origin origin[LINES];
+    int source;       /* what is being applied */
+    setting *setting; /* keys and entries that were set, where last */
+    int n, room;
     hl_error *err;
 } loader;
 
 /* Puts the place before the error's message. */
 static hl_status locate(const loader *l, origin at)
 {
-    if (at.override)
-        return hl_fail_prefix(l->err, "override '%s'", hl_excerpt_of(l->overrides[at.override - 1]).text);
-    return hl_fail_prefix(l->err, "%.400s:%d:%d", l->name, at.line, at.column);
+    if (at.source > l->n_layers)
+        return hl_fail_prefix(l->err, "override '%s'",
+                              hl_excerpt_of(l->overrides[at.source - l->n_layers - 1]).text);
+    return hl_fail_prefix(l->err, "%.400s:%d:%d", l->layers[at.source - 1].name, at.line, at.column);
 }
 
 static origin place_of(const loader *l, int line, int column)
 {
-    return (origin){.line = line, .column = column, .override = l->override};
+    return (origin){.source = l->source, .line = line, .column = column};
 }
 
-/* ------------------------------------------------------------------ unknown keys */
-
-/* The part after the last dot; its first byte is word[length of the group's prefix]. */
-static const char *last_part(const char *key)
+static origin value_of(const loader *l, const hl_yaml_node *value)
 {
-    const char *dot = strrchr(key, '.');
-    return dot ? dot + 1 : key;
+    return place_of(l, value->line, value->column);
 }
 
-/* A key that was probably meant: spelt nearly so in the same group, or of that name elsewhere, or spelt
- * nearly so as a whole where the group does not exist. */
-static const char *suggest(const char *key)
+/* The default's where nobody set it. */
+static origin origin_of(const loader *l, const char *key)
 {
-    const char *last = last_part(key), *names[LINES], *nearest;
-    size_t prefix = (size_t)(last - key), n = 0;
-    for (int i = 0; i < LINES; i++) {
-        const char *other = hl_config_table[i].key;
-        if ((size_t)(last_part(other) - other) == prefix && !strncmp(other, key, prefix))
-            names[n++] = last_part(other);
+    for (int i = 0; i < l->n; i++)
+        if (!strcmp(l->setting[i].key, key))
+            return l->setting[i].at;
+    return (origin){0};
+}
+
+static hl_status note(loader *l, const char *key, origin at)
+{
+    int i = 0;
+    while (i < l->n && strcmp(l->setting[i].key, key) != 0)
+        i++;
+    if (i == l->room) {
+        int room = l->room ? 2 * l->room : 64;
+        setting *grown = hl_realloc(l->setting, (size_t)room, sizeof *grown);
+        if (!grown)
+            return hl_fail(l->err, HL_ERR_MEMORY, "no memory for the configuration");
+        l->setting = grown;
+        l->room = room;
     }
-    nearest = hl_nearest(last, names, n);
-    if (nearest)
-        return nearest - prefix; /* names point into the table's keys */
-    for (int i = 0; i < LINES; i++)
-        if (!strcmp(last_part(hl_config_table[i].key), last))
-            return hl_config_table[i].key;
-    if (n)
-        return NULL;
-    for (int i = 0; i < LINES; i++)
-        if (hl_config_table[i].type != HL_CONFIG_TYPE_GROUP)
-            names[n++] = hl_config_table[i].key;
-    return hl_nearest(key, names, n);
+    snprintf(l->setting[i].key, sizeof l->setting[i].key, "%s", key);
+    l->setting[i].at = at;
+    l->n += i == l->n;
+    return HL_OK;
 }
 
-static hl_status fail_unknown(const char *key, hl_error *err)
+/* The entries of a list go, and who set their keys. */
+static void forget_entries(loader *l, const char *list)
 {
-    const char *meant = suggest(key);
-    if (meant)
-        return hl_fail(err, HL_ERR_CONFIG, "%s: unknown key; did you mean '%s'?", hl_excerpt_of(key).text,
-                       meant);
-    return hl_fail(err, HL_ERR_CONFIG, "%s: unknown key; docs/config.md lists those there are",
-                   hl_excerpt_of(key).text);
+    size_t length = strlen(list);
+    int n = 0;
+    for (int i = 0; i < l->n; i++)
+        if (strncmp(l->setting[i].key, list, length) != 0 || l->setting[i].key[length] != '[')
+            l->setting[n++] = l->setting[i];
+    l->n = n;
 }
 
 /* ------------------------------------------------------------------ applying */
@@ -115,57 +96,90 @@ static hl_status take_children(loader *l, const char *group, const hl_yaml_node 
 {
     hl_status status = HL_OK;
     for (const hl_yaml_node *child = mapping->first; child && status == HL_OK; child = child->next) {
-        char key[KEY];
+        char key[HL_CONFIG_KEY];
         snprintf(key, sizeof key, "%s%s%s", group, *group ? "." : "", child->key);
         status = take(l, key, child, place_of(l, child->key_line, child->key_column));
     }
     return status;
 }
 
-/* A group without keys below it (all commented out, say) is fine. */
-static hl_status take_group(loader *l, const hl_config_line *group, const hl_yaml_node *value)
+/* first: one of its keys. A group without keys below it (all commented out, say) is fine. */
+static hl_status take_group(loader *l, const char *key, const char *first, const hl_yaml_node *value)
 {
     if (value->kind == HL_YAML_MAPPING)
-        return take_children(l, group->key, value);
+        return take_children(l, key, value);
     if (hl_yaml_is_null(value))
         return HL_OK;
-    hl_fail(l->err, HL_ERR_CONFIG, "%s: is a group of keys, such as %s; found %s", group->key, group[1].key,
+    hl_fail(l->err, HL_ERR_CONFIG, "%s: is a group of keys, such as %s.%s; found %s", key, key, first,
             hl_yaml_describe(value).text);
-    return locate(l, place_of(l, value->line, value->column));
+    return locate(l, value_of(l, value));
+}
+
+/* A list is given as a whole. */
+static hl_status take_list(loader *l, const char *key, const hl_config_slot *slot, const hl_yaml_node *value)
+{
+    const char *first = slot->line->of->line[0].key;
+    hl_status status = HL_OK;
+    int i = 0;
+    if (value->kind != HL_YAML_SEQUENCE)
+        status = hl_fail(l->err, HL_ERR_CONFIG,
+                         "%s: expected a list of groups, such as [{%s: ...}], found %s", key, first,
+                         hl_yaml_describe(value).text);
+    else if (value->count > HL_CONFIG_ENTRIES)
+        status = hl_fail(l->err, HL_ERR_CONFIG, "%s: the list has %d entries, expected at most %d", key,
+                         value->count, HL_CONFIG_ENTRIES);
+    if (status != HL_OK)
+        return locate(l, value_of(l, value));
+    forget_entries(l, key);
+    status = hl_config_resize(slot->record, slot->line, value->count, l->err);
+    for (const hl_yaml_node *entry = value->first; entry && status == HL_OK; entry = entry->next) {
+        char path[HL_CONFIG_KEY];
+        snprintf(path, sizeof path, "%s[%d]", key, i++);
+        status = note(l, path, value_of(l, entry));
+        if (status == HL_OK)
+            status = take_group(l, path, first, entry);
+    }
+    return status;
+}
+
+static hl_status take_value(loader *l, const char *key, const hl_config_slot *slot, const hl_yaml_node *value)
+{
+    const hl_yaml_node *culprit;
+    if (hl_config_set(slot->record, slot->line, value, &culprit, l->err) == HL_OK)
+        return HL_OK;
+    hl_fail_prefix(l->err, "%s", key);
+    return locate(l, value_of(l, culprit));
 }
 
 /* at: where the key stands. */
 static hl_status take(loader *l, const char *key, const hl_yaml_node *value, origin at)
 {
-    int i = hl_config_find(key);
-    if (i < 0) {
-        fail_unknown(key, l->err);
+    hl_config_slot slot;
+    if (hl_config_find(l->c, key, &slot, l->err) != HL_OK)
+        return locate(l, at);
+    const hl_config_line *line = slot.line;
+    if (line->type == HL_CONFIG_TYPE_GROUP) /* its keys are the lines after it */
+        return take_group(l, key, hl_config_last_part(line[1].key), value);
+    if (line->type == HL_CONFIG_TYPE_PART || slot.entry >= 0)
+        return take_group(l, key, line->of->line[0].key, value);
+    origin before = origin_of(l, key);
+    if (before.source == at.source && at.source <= l->n_layers) {
+        hl_fail(l->err, HL_ERR_CONFIG, "%s: is set twice; the first is at line %d", key, before.line);
         return locate(l, at);
     }
-    const hl_config_line *line = &hl_config_table[i];
-    if (line->type == HL_CONFIG_TYPE_GROUP)
-        return take_group(l, line, value);
-    if (!at.override && l->origin[i].line) {
-        hl_fail(l->err, HL_ERR_CONFIG, "%s: is set twice; the first is at line %d", key, l->origin[i].line);
-        return locate(l, at);
-    }
-    const hl_yaml_node *culprit;
-    hl_status status = hl_config_set(l->c, line, value, &culprit, l->err);
-    if (status != HL_OK) {
-        locate(l, place_of(l, culprit->line, culprit->column));
-        return status;
-    }
-    l->origin[i] = place_of(l, value->line, value->column);
-    return HL_OK;
+    hl_status status = line->type == HL_CONFIG_TYPE_LIST ? take_list(l, key, &slot, value)
+                                                         : take_value(l, key, &slot, value);
+    return status == HL_OK ? note(l, key, value_of(l, value)) : status;
 }
+
+/* ------------------------------------------------------------------ overrides */
 
 /* The YAML of an override's value. What is a text needs no quotes on a command line: it is taken as it
  * stands, unless it begins with a quote. */
-static hl_yaml *parse_override(const char *key, const char *value, hl_error *err)
+static hl_yaml *parse_override(const char *key, const hl_config_line *line, const char *value, hl_error *err)
 {
-    int i = hl_config_find(key);
     hl_text text = {0};
-    if (i >= 0 && hl_config_table[i].type == HL_CONFIG_TYPE_TEXT && *value != '"' && *value != '\'')
+    if (line->type == HL_CONFIG_TYPE_TEXT && *value != '"' && *value != '\'')
         hl_config_quote(&text, value);
     else
         hl_text_append(&text, value);
@@ -180,34 +194,27 @@ static hl_yaml *parse_override(const char *key, const char *value, hl_error *err
     return yaml;
 }
 
-static hl_status take_override(loader *l, int i)
+static hl_status take_override(loader *l, const char *text)
 {
-    char key[KEY];
-    const char *text = l->overrides[i], *equals = strchr(text, '=');
-    origin at = {.override = i + 1};
+    char key[HL_CONFIG_KEY];
+    const char *equals = strchr(text, '=');
     size_t length = equals ? (size_t)(equals - text) : 0;
-    l->override = i + 1;
+    origin at = place_of(l, 0, 0);
+    hl_config_slot slot;
     if (!length) {
         hl_fail(l->err, HL_ERR_CONFIG, "expected KEY=VALUE, such as optim.lr=1e-3");
         return locate(l, at);
     }
-    snprintf(key, sizeof key, "%.*s", (int)(length < KEY ? length : KEY), text);
-    int line = hl_config_find(key);
-    if (line < 0) {
-        fail_unknown(key, l->err);
+    snprintf(key, sizeof key, "%.*s", (int)(length < sizeof key ? length : sizeof key), text);
+    if (hl_config_find(l->c, key, &slot, l->err) != HL_OK)
         return locate(l, at);
-    }
-    if (!equals[1] && hl_config_table[line].type != HL_CONFIG_TYPE_TEXT) {
+    if (!equals[1] && slot.line->type != HL_CONFIG_TYPE_TEXT) {
         hl_fail(l->err, HL_ERR_CONFIG, "%s: the value is missing", key);
         return locate(l, at);
     }
-    hl_error why = {0};
-    hl_yaml *yaml = parse_override(key, equals + 1, &why);
-    if (!yaml) {
-        hl_fail(l->err, why.status, "%s", why.message);
-        locate(l, at);
-        return why.status;
-    }
+    hl_yaml *yaml = parse_override(key, slot.line, equals + 1, l->err);
+    if (!yaml)
+        return locate(l, at);
     hl_status status = take(l, key, hl_yaml_root(yaml), at);
     hl_yaml_free(yaml);
     return status;
@@ -215,26 +222,29 @@ static hl_status take_override(loader *l, int i)
 
 /* ------------------------------------------------------------------ loading */
 
-hl_status hl_config_defaults(hl_config *c, hl_error *err)
+static hl_status take_layer(loader *l, const hl_config_layer *layer)
 {
-    *c = (hl_config){0};
-    for (int i = 0; i < LINES; i++) {
-        const hl_config_line *line = &hl_config_table[i];
-        if (line->type == HL_CONFIG_TYPE_GROUP)
-            continue;
-        hl_error why = {0};
-        const hl_yaml_node *culprit;
-        hl_yaml *yaml = hl_yaml_parse(line->value, strlen(line->value), line->key, &why);
-        if (yaml)
-            hl_config_set(c, line, hl_yaml_root(yaml), &culprit, &why);
-        hl_yaml_free(yaml);
-        if (why.status) {
-            HL_ASSERT(why.status == HL_ERR_MEMORY);
-            hl_config_free(c);
-            return hl_fail(err, HL_ERR_MEMORY, "no memory for the configuration");
-        }
+    hl_yaml *yaml = layer->text ? hl_yaml_parse(layer->text, strlen(layer->text), layer->name, l->err)
+                                : hl_yaml_load(layer->name, l->err);
+    if (!yaml)
+        return l->err->status;
+    hl_status status;
+    const hl_yaml_node *root = hl_yaml_root(yaml);
+    if (root->kind == HL_YAML_MAPPING) {
+        status = take_children(l, "", root);
+    } else {
+        hl_fail(l->err, HL_ERR_CONFIG, "expected keys and values, found %s", hl_yaml_describe(root).text);
+        status = locate(l, value_of(l, root));
     }
-    return HL_OK;
+    hl_yaml_free(yaml);
+    return status;
+}
+
+static bool is_after(origin a, origin b)
+{
+    if (a.source != b.source)
+        return a.source > b.source;
+    return a.line != b.line ? a.line > b.line : a.column > b.column;
 }
 
 /* The place of a conflict is that of the key that was set last. */
@@ -245,37 +255,42 @@ static hl_status check(loader *l)
     if (status == HL_OK)
         return HL_OK;
     origin last = {0};
-    for (size_t i = 0; i < sizeof conflict.key / sizeof *conflict.key && conflict.key[i]; i++) {
-        int line = hl_config_find(conflict.key[i]);
-        HL_ASSERT(line >= 0);
-        origin o = l->origin[line];
-        if (o.override > last.override || (!last.override && o.line > last.line))
+    for (size_t i = 0; i < sizeof conflict.key / sizeof *conflict.key && *conflict.key[i]; i++) {
+        hl_config_slot slot;
+        HL_ASSERT(hl_config_find(l->c, conflict.key[i], &slot, NULL) == HL_OK);
+        origin o = origin_of(l, conflict.key[i]);
+        if (is_after(o, last))
             last = o;
     }
-    if (last.line || last.override)
-        locate(l, last);
+    return last.source ? locate(l, last) : status;
+}
+
+hl_status hl_config_defaults(hl_config *c, hl_error *err)
+{
+    *c = (hl_config){0};
+    hl_status status = hl_config_init(hl_config_table, c, err);
+    if (status != HL_OK)
+        hl_config_free(c);
     return status;
 }
 
-/* file: NULL for none. */
-static hl_status load(hl_config *c, const hl_yaml *file, const char *name, int n, char *const *overrides,
-                      hl_error *err)
+hl_status hl_config_load_layers(hl_config *c, int n_layers, const hl_config_layer *layers, int n,
+                                char *const *overrides, hl_error *err)
 {
     hl_error why = {0}; /* so that there is one to put places before */
-    loader l = {.c = c, .name = name, .overrides = overrides, .err = &why};
+    loader l = {.c = c, .layers = layers, .n_layers = n_layers, .overrides = overrides, .err = &why};
     hl_status status = hl_config_defaults(c, &why);
-    if (status == HL_OK && file) {
-        const hl_yaml_node *root = hl_yaml_root(file);
-        if (root->kind == HL_YAML_MAPPING)
-            status = take_children(&l, "", root);
-        else
-            status = hl_fail(&why, HL_ERR_CONFIG, "%.400s:%d:%d: expected keys and values, found %s", name,
-                             root->line, root->column, hl_yaml_describe(root).text);
+    for (int i = 0; i < n_layers && status == HL_OK; i++) {
+        l.source++;
+        status = take_layer(&l, &layers[i]);
     }
-    for (int i = 0; i < n && status == HL_OK; i++)
-        status = take_override(&l, i);
+    for (int i = 0; i < n && status == HL_OK; i++) {
+        l.source++;
+        status = take_override(&l, overrides[i]);
+    }
     if (status == HL_OK)
         status = check(&l);
+    hl_free(l.setting);
     if (status == HL_OK)
         return HL_OK;
     hl_config_free(c);
@@ -284,32 +299,16 @@ static hl_status load(hl_config *c, const hl_yaml *file, const char *name, int n
 
 hl_status hl_config_load(hl_config *c, const char *path, int n, char *const *overrides, hl_error *err)
 {
-    hl_error why = {0};
-    hl_yaml *yaml = path ? hl_yaml_load(path, &why) : NULL;
-    *c = (hl_config){0};
-    if (path && !yaml)
-        return hl_fail(err, why.status, "%s", why.message);
-    hl_status status = load(c, yaml, path, n, overrides, err);
-    hl_yaml_free(yaml);
-    return status;
+    return hl_config_load_layers(c, path != NULL, &(hl_config_layer){.name = path}, n, overrides, err);
 }
 
 hl_status hl_config_parse_text(hl_config *c, const char *text, const char *name, int n,
                                char *const *overrides, hl_error *err)
 {
-    hl_error why = {0};
-    hl_yaml *yaml = hl_yaml_parse(text, strlen(text), name, &why);
-    *c = (hl_config){0};
-    if (!yaml)
-        return hl_fail(err, why.status, "%s", why.message);
-    hl_status status = load(c, yaml, name, n, overrides, err);
-    hl_yaml_free(yaml);
-    return status;
+    return hl_config_load_layers(c, 1, &(hl_config_layer){name, text}, n, overrides, err);
 }
 
 void hl_config_free(hl_config *c)
 {
-    for (int i = 0; i < LINES; i++)
-        hl_config_release(c, &hl_config_table[i]);
-    *c = (hl_config){0};
+    hl_config_clear(hl_config_table, c);
 }

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 hl_model_options hl_config_model(const hl_config *c)
@@ -78,6 +79,23 @@ hl_lr_schedule hl_config_schedule(const hl_config *c)
     };
 }
 
+const char *hl_config_phase_name(const hl_stress_phase *phase)
+{
+    static const char *const kinds[] = {
+        [HL_PHASE_INFERENCE] = "inference",
+        [HL_PHASE_TRAINING] = "training",
+        [HL_PHASE_MIXED] = "mixed",
+        [HL_PHASE_CONTROL] = "control",
+    };
+    return *phase->name ? phase->name : kinds[phase->kind];
+}
+
+/* The choices of a phase are "inherit" and then those of the key precision. */
+hl_precision hl_config_phase_precision(const hl_config *c, const hl_stress_phase *phase)
+{
+    return (hl_precision)(phase->precision ? phase->precision - 1 : c->precision);
+}
+
 /* ------------------------------------------------------------------ conflicts */
 
 static hl_status check_widths(const hl_config *c, hl_config_conflict *conflict, hl_error *err)
@@ -117,6 +135,62 @@ static hl_status check_widths(const hl_config *c, hl_config_conflict *conflict, 
     return HL_OK;
 }
 
+/* ------------------------------------------------------------------ phases of the stress test */
+
+/* Of the i-th phase: "stress.phases[i].KEY: what", the place being that of KEY, of other, or of the phase. */
+static hl_status wrong_phase(hl_config_conflict *conflict, int i, const char *key, const char *other,
+                             hl_error *err, const char *what)
+{
+    size_t room = sizeof conflict->key[0];
+    snprintf(conflict->key[0], room, "stress.phases[%d].%s", i, key);
+    snprintf(conflict->key[1], room, "stress.phases[%d].%s", i, other);
+    snprintf(conflict->key[2], room, "stress.phases[%d]", i);
+    return hl_fail(err, HL_ERR_CONFIG, "%s: %s", conflict->key[0], what);
+}
+
+/* A key that the phase's kind would leave unread is a misunderstanding. */
+static hl_status check_kind(const hl_stress_phase *p, int i, hl_config_conflict *conflict, hl_error *err)
+{
+    const struct {
+        const char *key;
+        bool given;
+        int unread_by;
+    } keys[] = {
+        {"batch", p->batch != 1, HL_PHASE_TRAINING},
+        {"rate_hz", p->rate_hz > 0, HL_PHASE_TRAINING},
+        {"deadline_ms", p->deadline_ms > 0, HL_PHASE_TRAINING},
+        {"threads", p->threads > 0, HL_PHASE_TRAINING},
+        {"streams", p->streams != 1, HL_PHASE_TRAINING},
+        {"train_batch", p->train_batch > 0, HL_PHASE_INFERENCE},
+        {"train_threads", p->train_threads > 0, HL_PHASE_INFERENCE},
+    };
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        if (keys[k].given && keys[k].unread_by == p->kind)
+            return wrong_phase(conflict, i, keys[k].key, "kind", err,
+                               p->kind == HL_PHASE_TRAINING
+                                   ? "is about inference, and kind training has none (it reads train_batch "
+                                     "and train_threads)"
+                                   : "is about training, and kind inference has none");
+    if (p->kind != HL_PHASE_MIXED && p->every)
+        return wrong_phase(conflict, i, "every", "kind", err, "is for kind mixed alone");
+    if (p->kind == HL_PHASE_CONTROL && p->rate_hz <= 0)
+        return wrong_phase(conflict, i, "rate_hz", "kind", err, "kind control needs a rate above 0");
+    return HL_OK;
+}
+
+static hl_status check_phases(const hl_config *c, hl_config_conflict *conflict, hl_error *err)
+{
+    hl_status status = HL_OK;
+    for (int i = 0; i < c->stress.phases.n && status == HL_OK; i++) {
+        const hl_stress_phase *p = &c->stress.phases.at[i];
+        status = check_kind(p, i, conflict, err);
+        if (status == HL_OK && p->seconds <= 0 && !p->iterations)
+            status = wrong_phase(conflict, i, "seconds", "iterations", err,
+                                 "the phase has no end: expected seconds or iterations above 0");
+    }
+    return status;
+}
+
 hl_status hl_config_check(const hl_config *c, hl_config_conflict *conflict, hl_error *err)
 {
     if (c->optim.schedule != HL_CONSTANT && c->optim.min_lr > c->optim.lr) {
@@ -135,5 +209,6 @@ hl_status hl_config_check(const hl_config *c, hl_config_conflict *conflict, hl_e
                        "data.files: the list is empty, expected the files of data.format "
                        "robomimic");
     }
-    return check_widths(c, conflict, err);
+    hl_status status = check_widths(c, conflict, err);
+    return status == HL_OK ? check_phases(c, conflict, err) : status;
 }

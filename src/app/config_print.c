@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,11 @@ static void append_string(hl_text *t, const char *string)
 static void append_float(hl_text *t, double x)
 {
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    if (isinf(x)) {
+        hl_text_append(t, x < 0 ? "-.inf" : ".inf");
+        return;
+    }
+    for (int digits = 6; digits <= 17; digits++) { /* %g drops zeros at the end, and 20 is not 2e+01 */
         snprintf(text, sizeof text, "%.*g", digits, x);
         if (strtod(text, NULL) == x)
             break;
@@ -105,9 +110,9 @@ static void append_choice(hl_text *t, const char *choices, int value)
     hl_text_append_bytes(t, at, strcspn(at, "|"));
 }
 
-void hl_config_append(hl_text *t, const hl_config *c, const hl_config_line *line)
+void hl_config_append(hl_text *t, const void *record, const hl_config_line *line)
 {
-    const void *member = (const char *)c + line->offset;
+    const void *member = (const char *)record + line->offset;
     const hl_widths *ints = member;
     const hl_strings *strings = member;
     switch (line->type) {
@@ -116,6 +121,9 @@ void hl_config_append(hl_text *t, const hl_config *c, const hl_config_line *line
         break;
     case HL_CONFIG_TYPE_SEED:
         hl_text_appendf(t, "%llu", (unsigned long long)*(const uint64_t *)member);
+        break;
+    case HL_CONFIG_TYPE_SIZE:
+        hl_text_append_size(t, *(const size_t *)member);
         break;
     case HL_CONFIG_TYPE_FLOAT:
         append_float(t, *(const double *)member);
@@ -143,7 +151,7 @@ void hl_config_append(hl_text *t, const hl_config *c, const hl_config_line *line
         hl_text_append(t, "]");
         break;
     default:
-        HL_ASSERT(!"a group has no value");
+        HL_ASSERT(!"what holds keys has no value");
     }
 }
 
@@ -157,19 +165,32 @@ static int depth_of(const char *key)
     return dots;
 }
 
+/* The keys of a record, by that many spaces to the right; those of a list's entry have a dash before the
+ * first. */
+static void append_record(hl_text *t, const hl_config_kind *kind, const void *record, int indent, bool entry)
+{
+    for (int i = 0; i < kind->n; i++) {
+        const hl_config_line *line = &kind->line[i];
+        int right = indent + 2 * depth_of(line->key);
+        hl_text_appendf(t, "%*s%s%s:", entry && !i ? right - 2 : right, "", entry && !i ? "- " : "",
+                        hl_config_last_part(line->key));
+        if (hl_config_has_value(line)) {
+            hl_text_append(t, " ");
+            hl_config_append(t, record, line);
+        }
+        int n = line->type == HL_CONFIG_TYPE_LIST ? hl_config_list_of(record, line).n : 0;
+        hl_text_append(t, line->type == HL_CONFIG_TYPE_LIST && !n ? " []\n" : "\n");
+        if (line->type == HL_CONFIG_TYPE_PART)
+            append_record(t, line->of, (const char *)record + line->offset, right + 2, false);
+        for (int k = 0; k < n; k++)
+            append_record(t, line->of, hl_config_entry(record, line, k), right + 4, true);
+    }
+}
+
 char *hl_config_print(const hl_config *c)
 {
     hl_text t = {0};
-    for (int i = 0; i < hl_config_lines; i++) {
-        const hl_config_line *line = &hl_config_table[i];
-        const char *dot = strrchr(line->key, '.');
-        hl_text_appendf(&t, "%*s%s:", 2 * depth_of(line->key), "", dot ? dot + 1 : line->key);
-        if (line->type != HL_CONFIG_TYPE_GROUP) {
-            hl_text_append(&t, " ");
-            hl_config_append(&t, c, line);
-        }
-        hl_text_append(&t, "\n");
-    }
+    append_record(&t, hl_config_table, c, 0, false);
     return hl_text_take(&t);
 }
 
@@ -179,6 +200,7 @@ static void append_values(hl_text *t, const hl_config_line *line)
     static const char *const names[] = {
         [HL_CONFIG_TYPE_INT] = "whole number in ",
         [HL_CONFIG_TYPE_SEED] = "whole number below 2^64",
+        [HL_CONFIG_TYPE_SIZE] = "size",
         [HL_CONFIG_TYPE_FLOAT] = "number in ",
         [HL_CONFIG_TYPE_BOOL] = "`true`, `false`",
         [HL_CONFIG_TYPE_ENUM] = "",
@@ -188,12 +210,14 @@ static void append_values(hl_text *t, const hl_config_line *line)
     };
     hl_text_append(t, names[line->type]);
     if (line->type == HL_CONFIG_TYPE_TEXT || line->type == HL_CONFIG_TYPE_TEXTS)
-        hl_text_append(t, !*line->limits ? "" : line->type == HL_CONFIG_TYPE_TEXT ? ", " : " of ");
+        hl_text_append(t, !*line->limits ? "" : line->type == HL_CONFIG_TYPE_TEXT ? ", " : ": ");
     if (!strchr(line->limits, '|')) {
         hl_text_append(t, line->limits);
         return;
     }
-    for (const char *at = line->limits; *at;) {
+    const char *space = strrchr(line->limits, ' '), *choices = space ? space + 1 : line->limits;
+    hl_text_append_bytes(t, line->limits, (size_t)(choices - line->limits));
+    for (const char *at = choices; *at;) {
         size_t n = strcspn(at, "|");
         hl_text_appendf(t, "`%.*s`", (int)n, at);
         at += n + (at[n] == '|');
@@ -212,26 +236,62 @@ static const char introduction[] =
     "`model.senses=[audio, tactile]` gives a list (quote it for the shell). Unknown keys, values of another\n"
     "type or out of range, keys set twice, anchors, aliases and tags are errors that name file, line and "
     "column.\n"
-    "In ranges, `[` and `]` belong to them, `(` and `)` do not.\n";
+    "In ranges, `[` and `]` belong to them, `(` and `)` do not. A size is a number of bytes or has a unit: "
+    "B, "
+    "kB, MB,\n"
+    "GB and TB of 1000, KiB, MiB, GiB and TiB of 1024. `inf`, in a file also `.inf`, is infinity.\n"
+    "\n"
+    "A list of groups has an entry of keys after each dash:\n"
+    "\n"
+    "    stress:\n"
+    "      phases:\n"
+    "        - {kind: inference, batch: 16, seconds: 30}\n"
+    "        - kind: training\n"
+    "          iterations: 100\n"
+    "\n"
+    "Its entries are counted from 0: `stress.phases[1].iterations=5` overrides a key of the second, which "
+    "must be\n"
+    "there. Who wants more or fewer gives the list anew, in one piece: "
+    "`stress.phases=[{kind: training, seconds: 5}]`.\n";
 
-static const char table_head[] = "\n| key | default | values | |\n|---|---|---|---|\n";
+static void append_section(hl_text *t, const char *key, const char *help)
+{
+    hl_text_appendf(t, "\n## %s\n\n%s.\n", key, help);
+}
+
+/* path: what stands before the record's keys, "" or "stress." */
+static void append_keys(hl_text *t, const hl_config_kind *kind, const char *path)
+{
+    bool in_table = false;
+    for (int i = 0; i < kind->n; i++) {
+        const hl_config_line *line = &kind->line[i];
+        char key[HL_CONFIG_KEY];
+        bool list = line->type == HL_CONFIG_TYPE_LIST;
+        snprintf(key, sizeof key, "%s%s%s", path, line->key, list ? "[i]" : "");
+        if (!hl_config_has_value(line)) {
+            append_section(t, key, line->help);
+            if (list)
+                hl_text_appendf(t, "A list of at most %d groups.\n", HL_CONFIG_ENTRIES);
+            if (line->of) {
+                snprintf(key + strlen(key), sizeof key - strlen(key), ".");
+                append_keys(t, line->of, key);
+            }
+            in_table = false;
+            continue;
+        }
+        if (!in_table)
+            hl_text_append(t, "\n| key | default | values | |\n|---|---|---|---|\n");
+        in_table = true;
+        hl_text_appendf(t, "| `%s` | `%s` | ", key, line->value);
+        append_values(t, line);
+        hl_text_appendf(t, " | %s |\n", line->help);
+    }
+}
 
 char *hl_config_markdown(void)
 {
     hl_text t = {0};
     hl_text_append(&t, introduction);
-    hl_text_append(&t, table_head);
-    for (int i = 0; i < hl_config_lines; i++) {
-        const hl_config_line *line = &hl_config_table[i];
-        if (line->type == HL_CONFIG_TYPE_GROUP) {
-            hl_text_appendf(&t, "\n## %s\n\n%s.\n", line->key, line->help);
-            if (i + 1 < hl_config_lines && hl_config_table[i + 1].type != HL_CONFIG_TYPE_GROUP)
-                hl_text_append(&t, table_head);
-            continue;
-        }
-        hl_text_appendf(&t, "| `%s` | `%s` | ", line->key, *line->value ? line->value : "\"\"");
-        append_values(&t, line);
-        hl_text_appendf(&t, " | %s |\n", line->help);
-    }
+    append_keys(&t, hl_config_table, "");
     return hl_text_take(&t);
 }

@@ -76,9 +76,12 @@ done
 bad "override 'extra': expected KEY=VALUE" train "$tiny" extra
 
 # --print-config prints what it reads, and nothing runs.
-run 0 train "$tiny" train.steps=7 --print-config
+run 0 train "$tiny" train.steps=7 'stress.phases=[{seconds: 1}, {kind: training, iterations: 2}]' \
+    'stress.phases[1].iterations=3' --print-config
 cp .stdout printed.yaml
 prints '^  steps: 7$'
+prints '^    - name: ""$'
+prints '^      iterations: 3$'
 check 'nothing ran' test ! -e run
 run 0 train printed.yaml --print-config
 check '--print-config is a fixed point' cmp -s .stdout printed.yaml

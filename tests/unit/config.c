@@ -6,26 +6,58 @@
 #include "tests/config_case.h"
 #include "tests/temporary.h"
 
+#include <math.h>
+
 /* ------------------------------------------------------------------ the table */
+
+/* Of one record: each key once, its group before it, its help fit for a cell of a table. */
+static void assert_sound(const hl_config_kind *kind)
+{
+    assert_true(hl_config_has_value(&kind->line[0]) || kind->line[0].of);
+    for (int i = 0; i < kind->n; i++) {
+        const hl_config_line *line = &kind->line[i];
+        size_t group = (size_t)(hl_config_last_part(line->key) - line->key);
+        bool grouped = !group;
+        for (int k = 0; k < i; k++) {
+            const hl_config_line *other = &kind->line[k];
+            assert_string_not_equal(other->key, line->key);
+            grouped = grouped || (other->type == HL_CONFIG_TYPE_GROUP && strlen(other->key) == group - 1 &&
+                                  !strncmp(other->key, line->key, group - 1));
+        }
+        assert_true(grouped);
+        assert_true(strlen(line->key) < 64);
+        assert_true(*line->help && line->help[strlen(line->help) - 1] != '.');
+        assert_null(strchr(line->help, '|'));
+        assert_true((line->of != NULL) ==
+                    (line->type == HL_CONFIG_TYPE_PART || line->type == HL_CONFIG_TYPE_LIST));
+        if (line->of)
+            assert_sound(line->of);
+    }
+}
 
 static void test_table_is_sound(void **state)
 {
     (void)state;
-    for (int i = 0; i < hl_config_lines; i++) {
-        const hl_config_line *line = &hl_config_table[i];
-        assert_int_equal(hl_config_find(line->key), i); /* no key twice */
-        assert_true(strlen(line->key) < 64);
-        assert_true(*line->help && line->help[strlen(line->help) - 1] != '.');
-        assert_null(strchr(line->help, '|'));
-        const char *dot = strrchr(line->key, '.');
-        if (dot) { /* its group is in the table, before it */
-            char group[64];
-            snprintf(group, sizeof group, "%.*s", (int)(dot - line->key), line->key);
-            int at = hl_config_find(group);
-            assert_true(at >= 0 && at < i && hl_config_table[at].type == HL_CONFIG_TYPE_GROUP);
-        }
+    hl_config c;
+    hl_config_slot slot;
+    assert_sound(hl_config_table);
+    assert_int_equal(hl_config_defaults(&c, NULL), HL_OK);
+    for (int i = 0; i < hl_config_table->n; i++) {
+        assert_int_equal(hl_config_find(&c, hl_config_table->line[i].key, &slot, NULL), HL_OK);
+        assert_ptr_equal(slot.line, &hl_config_table->line[i]);
+        assert_ptr_equal(slot.record, &c);
     }
-    assert_int_equal(hl_config_find("model."), -1);
+    assert_int_equal(hl_config_find(&c, "stress.limits.p99_ms", &slot, NULL), HL_OK);
+    assert_ptr_equal(hl_config_member(slot.record, slot.line), &c.stress.limits.p99_ms);
+    static const char *const unknown[] = {
+        "",           "model.",          ".model",          "stress.limits.",
+        "stress..",   "stress.limit",    "stress.limits.p", "stress.phases.",
+        "stress[0]",  "seed.x",          "seed[0]",         "stress.phases[]",
+        "model.seed", "stress.limits[0]"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        if (hl_config_find(&c, unknown[i], &slot, NULL) != HL_ERR_CONFIG)
+            fail_msg("'%s' is a key", unknown[i]);
+    hl_config_free(&c);
 }
 
 static void assert_widths_equal(hl_widths a, hl_widths b)
@@ -125,6 +157,8 @@ static void test_defaults(void **state)
     assert_int_equal(c.data.action.keys.n, 1);
     assert_string_equal(c.data.action.keys.at[0], "actions");
     assert_int_equal(c.data.files.n, 0);
+    assert_int_equal(c.stress.phases.n, 0);
+    assert_true(c.stress.limits.p99_ms == INFINITY && c.stress.limits.peak_bytes == 0);
     hl_config_free(&c);
     hl_config_free(&c);
 }
@@ -270,8 +304,8 @@ static void test_every_choice_parses_back(void **state)
 {
     (void)state;
     int choices = 0;
-    for (int i = 0; i < hl_config_lines; i++) {
-        const hl_config_line *line = &hl_config_table[i];
+    for (int i = 0; i < hl_config_table->n; i++) {
+        const hl_config_line *line = &hl_config_table->line[i];
         if (line->type != HL_CONFIG_TYPE_ENUM)
             continue;
         for (const char *at = line->limits; *at; choices++) {

@@ -1,0 +1,16 @@
+# Writes OUTPUT, a C file with the text of each of FILES (configs/stress/NAME.yaml, separated by commas) as a preset,
+# so that the program has them with it wherever it is run.
+string(REPLACE "," ";" files "${FILES}")
+set(entries "")
+set(text "/* Made by cmake/embed_presets.cmake. */\n#include \"app/stress/preset.h\"\n\n")
+foreach(file ${files})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} bytes HEX)
+  string(REGEX REPLACE "(..)" "'\\\\x\\1'," bytes "${bytes}")
+  string(MAKE_C_IDENTIFIER "text_of_${name}" array)
+  string(APPEND text "static const char ${array}[] = {${bytes}0};\n")
+  string(APPEND entries "    {\"${name}\", \"configs/stress/${name}.yaml\", ${array}},\n")
+endforeach()
+string(APPEND text "\nconst hl_preset hl_presets[] = {\n${entries}};\n")
+string(APPEND text "const int hl_preset_count = sizeof hl_presets / sizeof *hl_presets;\n")
+file(WRITE ${OUTPUT} "${text}")
