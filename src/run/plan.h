@@ -55,6 +55,8 @@ struct hl_plan {
 const hl_backend *const *hl_backends(int *n);
 /* The backend of a device name (see hl_session_options), and which of its devices; NULL with a sentence. */
 const hl_backend *hl_backend_find(const char *device, int *ordinal, hl_error *err);
+/* "[16,4096] [256,4096] -> [16,256]", as snprintf. */
+size_t hl_call_print_shapes(const hl_call *c, char *text, size_t size);
 /* Whether some call reads this form of an entry of the store as it lies; read: by storage. */
 bool hl_plan_reads(const hl_plan *p, int param, hl_dtype dtype, const bool *read);
 
