@@ -42,7 +42,9 @@ hl_call_info hl_session_call(const hl_session *s, int index)
                          .runs = s->profiled_runs};
     hl_call_print_shapes(c, info.shapes, sizeof info.shapes);
     for (int k = 0; k < c->n_in; k++) {
-        if (c->pack_bytes && c->pack_input == k)
+        if (n->op->reads_part && k == 0)
+            info.bytes_read += (double)c->out[0].count * (double)hl_dtype_size(c->in[0].dtype);
+        else if (c->pack_bytes && c->pack_input == k)
             info.bytes_read += (double)c->pack_bytes;
         else if (n->in[k].id && !is_repeated(n, k))
             info.bytes_read += bytes_of(&c->in[k]);

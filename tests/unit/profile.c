@@ -101,6 +101,20 @@ static void the_same_operand_twice_is_read_once(void **state)
     hl_params_free(params);
 }
 
+static void a_slice_reads_what_it_takes(void **state)
+{
+    (void)state;
+    hl_graph *g = hl_graph_new();
+    hl_params *params = hl_params_new(1);
+    hl_tensor x = hl_input(g, "x", HL_F32, 2, (int64_t[]){17, 30});
+    hl_output(g, "y", hl_slice(g, x, 1, 3, 6));
+    hl_session *s = session_of(g, params, HL_PRECISION_FP32, false);
+    hl_call_info c = call_of(s, "slice");
+    assert_true(c.bytes_read == 4 * 17 * 3 && c.bytes_written == 4 * 17 * 3);
+    hl_session_free(s);
+    hl_params_free(params);
+}
+
 static void sixteen_bits_are_two_bytes(void **state)
 {
     (void)state;
@@ -214,9 +228,13 @@ static void text_is_of_the_same_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_product_is_counted_by_hand),        cmocka_unit_test(packed_weights_count_once),
-        cmocka_unit_test(the_same_operand_twice_is_read_once), cmocka_unit_test(sixteen_bits_are_two_bytes),
-        cmocka_unit_test(many_operands_are_cut_not_overrun),   cmocka_unit_test(calls_add_up_to_the_step),
+        cmocka_unit_test(a_product_is_counted_by_hand),
+        cmocka_unit_test(packed_weights_count_once),
+        cmocka_unit_test(the_same_operand_twice_is_read_once),
+        cmocka_unit_test(a_slice_reads_what_it_takes),
+        cmocka_unit_test(sixteen_bits_are_two_bytes),
+        cmocka_unit_test(many_operands_are_cut_not_overrun),
+        cmocka_unit_test(calls_add_up_to_the_step),
         cmocka_unit_test(text_is_of_the_same_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
