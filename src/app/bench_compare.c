@@ -120,22 +120,26 @@ static json_t *row_of_there(const json_t *other)
 
 /* ------------------------------------------------------------------ documents */
 
+/* A sentence for each thing that is not the same. NULL: no memory. */
 static json_t *differences(const json_t *document, const json_t *other)
 {
     static const char *const keys[] = {"processor", "cores", "device", "config", "version"};
     json_t *differs = json_array();
+    int failed = !differs;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        json_t *here = json_object_get(document, keys[i]), *there = json_object_get(other, keys[i]);
+        const json_t *here = json_object_get(document, keys[i]), *there = json_object_get(other, keys[i]);
         if (json_equal(here, there))
             continue;
-        char *a = here ? json_dumps(here, JSON_ENCODE_ANY) : NULL,
-             *b = there ? json_dumps(there, JSON_ENCODE_ANY) : NULL;
-        json_array_append_new(differs, json_sprintf("another %s: %s here, %s there", keys[i],
-                                                    a ? a : "unknown", b ? b : "unknown"));
+        char *a = json_dumps(here, JSON_ENCODE_ANY), *b = json_dumps(there, JSON_ENCODE_ANY);
+        failed |= json_array_append_new(differs, json_sprintf("another %s: %s here, %s there", keys[i],
+                                                              a ? a : "unknown", b ? b : "unknown"));
         free(a);
         free(b);
     }
-    return differs;
+    if (!failed)
+        return differs;
+    json_decref(differs);
+    return NULL;
 }
 
 bool hl_bench_compare(json_t *document, const json_t *other, const char *path)
