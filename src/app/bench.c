@@ -163,7 +163,7 @@ int hl_command_bench(int argc, char **argv)
          "inference with that fraction of each weight matrix, the smallest, set to zero"},
         {"train", HL_FLAG_BOOL, &r.train, NULL, "time training steps instead of inference"},
         {"seconds", HL_FLAG_INT, &r.seconds, "N",
-         "least time per row (default 5); of --ceilings: ten figures"},
+         "least time per row (default 5); of --ceilings: ten times that of a figure"},
         {"compare", HL_FLAG_TEXT, &r.compare, "FILE.json",
          "beside what an earlier hl bench printed with --json"},
         {"profile", HL_FLAG_BOOL, &r.profile, NULL,
