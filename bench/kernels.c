@@ -5,7 +5,7 @@
 #include "run/backend.h"
 
 #include "base/memory.h"
-#include "kernels/cpu/vec.h"
+#include "kernels/cpu/ceilings.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -16,94 +16,12 @@ enum { POOL_FLOATS = 1 << 26, MAX_RUNS = 1000 }; /* 256 MiB, eight times the las
 
 static double seconds_per_line = 0.3;
 static float *pool;
-static volatile float sink; /* so that no sum is thrown away */
-
-/* ------------------------------------------------------------------ ceilings */
-
-/* Sum of n floats, read as four streams, as hardware prefetchers like it. */
-static float sum_of(const float *p, size_t n)
-{
-    size_t quarter = n / (4 * 2 * VEC_WIDTH) * (2 * VEC_WIDTH);
-    vec sum[8];
-    VEC_UNROLL
-    for (int k = 0; k < 8; k++)
-        sum[k] = vec_splat(0);
-    for (size_t i = 0; i < quarter; i += 2 * VEC_WIDTH) {
-        VEC_UNROLL
-        for (int k = 0; k < 8; k++)
-            sum[k] += vec_load(p + (size_t)(k / 2) * quarter + i + (size_t)(k % 2) * VEC_WIDTH);
-    }
-    VEC_UNROLL
-    for (int k = 1; k < 8; k++)
-        sum[0] += sum[k];
-    return vec_sum(sum[0]);
-}
-
-/* GB/s of all threads reading the pool once, the best of some. */
-static double read_bandwidth(void)
-{
-    double best = 0;
-    for (int r = 0; r < 20; r++) {
-        double start = omp_get_wtime();
-        float total = 0;
-#pragma omp parallel reduction(+ : total)
-        {
-            size_t share = POOL_FLOATS / (size_t)omp_get_num_threads();
-            total += sum_of(pool + share * (size_t)omp_get_thread_num(), share);
-        }
-        double rate = POOL_FLOATS * sizeof(float) / (omp_get_wtime() - start) * 1e-9;
-        best = rate > best ? rate : best;
-        sink = total;
-    }
-    return best;
-}
-
-/* Chains of dependent multiply-adds between registers: ten cover a latency of five at two a cycle. */
-enum { CHAINS = 10, STEPS = 1000000 };
-
-static float multiply_add(void)
-{
-    vec sum[CHAINS], x = vec_splat(0.999f), y = vec_splat(0.001f);
-    VEC_UNROLL
-    for (int k = 0; k < CHAINS; k++)
-        sum[k] = vec_splat((float)k);
-    for (int i = 0; i < STEPS; i++) {
-        VEC_UNROLL
-        for (int k = 0; k < CHAINS; k++) {
-            sum[k] = vec_fma(sum[k], x, y);
-            VEC_HOLD(sum[k]);
-        }
-    }
-    VEC_UNROLL
-    for (int k = 1; k < CHAINS; k++)
-        sum[0] += sum[k];
-    return vec_sum(sum[0]);
-}
-
-/* GFLOP/s of all threads, the best of some. */
-static double multiply_add_peak(void)
-{
-    double best = 0;
-    for (int r = 0; r < 50; r++) {
-        double start = omp_get_wtime();
-        float total = 0;
-        int threads = 0;
-#pragma omp parallel reduction(+ : total, threads)
-        {
-            total += multiply_add();
-            threads += 1;
-        }
-        double flops = 2.0 * CHAINS * VEC_WIDTH * STEPS * threads;
-        double rate = flops / (omp_get_wtime() - start) * 1e-9;
-        best = rate > best ? rate : best;
-        sink = total;
-    }
-    return best;
-}
 
 static void print_ceilings(void)
 {
-    printf("\nreads %.1f GB/s, multiply-adds %.0f GFLOP/s\n\n", read_bandwidth(), multiply_add_peak());
+    printf("\nreads %.1f GB/s, multiply-adds %.0f GFLOP/s\n\n",
+           1e-9 * hl_best_of_trials(hl_trial_read, pool, POOL_FLOATS, seconds_per_line),
+           1e-9 * hl_best_of_trials(hl_trial_multiply_add, NULL, 0, seconds_per_line));
 }
 
 /* ------------------------------------------------------------------ a call */
@@ -261,7 +179,8 @@ int main(int argc, char **argv)
     if (argc > 2)
         seconds_per_line = atof(argv[2]);
     pool = tensor(POOL_FLOATS);
-    printf("%s, %d threads, vectors of %d floats\n", backend->name, omp_get_max_threads(), VEC_WIDTH);
+    printf("%s, %d threads, vectors of %d floats\n", backend->name, omp_get_max_threads(),
+           hl_vector_floats());
     print_ceilings();
     printf("%-34s %4s  %-9s %9s %8s %8s\n", "", "B", "kernel", "ms", "GB/s", "GFLOP/s");
     static const int64_t batches[] = {1, 16, 32};

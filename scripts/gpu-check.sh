@@ -263,8 +263,8 @@ measure() {
     [ "$1" = training ] && train=(--train)
     output=$work/bench step "bench $1 $2" 600 "$hl" bench "$root/configs/$config" device="$device" precision="$2" \
         ${train[@]+"${train[@]}"} --batch "$3" --seconds "$seconds" --json || return
-    # One row a line, with its precision.
-    tr -d '\n' <"$work/bench" | grep -o '{ *"what":[^}]*}' | tr -s ' ' | sed "s/^{ */{\"precision\": \"$2\", /" >"$work/rows"
+    # One row a line.
+    tr -d '\n' <"$work/bench" | grep -o '{ *"what":[^}]*}' | tr -s ' ' | sed 's/^{ */{/' >"$work/rows"
     mapfile -t -O "${#rows[@]}" rows <"$work/rows"
 }
 

@@ -388,8 +388,24 @@ HL_API hl_status hl_session_warm_up(hl_session *s, double *seconds, hl_error *er
 HL_API hl_memory hl_session_memory(const hl_session *s);
 /* Where it runs: "cpu", "cuda:0". Valid for the session's life. */
 HL_API const char *hl_session_device(const hl_session *s);
-/* Seconds spent per kernel call since profiling was switched on, as text, dearest first. */
+/* Times every kernel call from when it is switched on. On a device such steps are run call by call. */
 HL_API void hl_session_profile(hl_session *s, bool on);
+
+/* One kernel call of a session: what it computes and moves, and its time while profiling. */
+typedef struct hl_call_info {
+    int index;                        /* in the order of a step */
+    const char *op, *kernel;          /* "matmul", "onednn" */
+    char shapes[96];                  /* "[16,4096] [256,4096] -> [16,256]", cut where it is longer */
+    double flops;                     /* 2 per multiply-add */
+    double bytes_read, bytes_written; /* of operands and results, each counted once; of weights as packed */
+    double seconds; /* of all runs together. Calls handed over together are timed at the first of them */
+    uint64_t runs;  /* since profiling was switched on */
+} hl_call_info;
+
+/* How many calls a step has, and one of them: 0 <= index < hl_session_calls(s). */
+HL_API int hl_session_calls(const hl_session *s);
+HL_API hl_call_info hl_session_call(const hl_session *s, int index);
+/* Their seconds per run as text, dearest first. */
 HL_API size_t hl_session_profile_print(const hl_session *s, char *text, size_t size);
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@ declare -A may=(
     [layers]="hl.h"
     [optim]="hl.h"
     [data]="hl.h src/base"
-    [src/app]="hl.h src/base src/graph src/ops src/compile src/run src/io layers optim data"
+    [src/app]="hl.h src/base src/graph src/ops src/compile src/run src/io layers optim data kernels/cpu/ceilings.h"
     [src/cli]="hl.h src/base src/app"
 )
 

@@ -1,251 +1,205 @@
-/* hl bench: latency and throughput of inference, and of a training step, with random weights. */
+/* hl bench: latency and throughput of inference, or of a training step, with random weights, at every point
+ * of a sweep; and what the machine could do at most. */
+#include "app/bench.h"
 #include "app/command.h"
-#include "app/policy.h"
-#include "app/setup.h"
 #include "base/error.h"
-#include "base/json.h"
-#include "base/process.h"
+#include "base/memory.h"
 
-#include <math.h>
+#include <omp.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 
-enum { MAX_RUNS = 100000, MAX_BATCHES = 32 };
-
-typedef struct timing {
-    const char *what;
-    int64_t batch;
-    int runs;
-    double warmup_ms, median_ms, p95_ms, p99_ms, min_ms, samples_per_s;
-    size_t planned_bytes;
-    double rss_bytes; /* of the process while it ran */
-    char device[32];
-} timing;
-
+/* A run of what is asked for. */
 typedef struct bench {
+    const hl_bench_request *request;
     const hl_config *cfg;
-    double seconds; /* per measurement */
-    bool profile;
-    double *samples;
-    timing rows[2 * MAX_BATCHES];
-    int n;
+    const char *what;                   /* the configuration's path and overrides */
+    hl_ceilings ceilings[HL_LIST_MOST]; /* of each number of threads, for a profile */
+    json_t *rows;
+    char device[32]; /* of the first row that ran */
+    int n, failed;
+    char first_failed[64]; /* and why: */
+    hl_error first_error;
 } bench;
 
-static double now_ms(void)
-{
-    return 1e3 * hl_seconds();
-}
+/* ------------------------------------------------------------------ ceilings */
 
-static int ascending(const void *a, const void *b)
+/* One for each number of threads. */
+static hl_status measure_ceilings(bench *b, hl_error *err)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* The nearest-rank percentile of a sorted array. */
-static double percentile(const double *sorted, int n, double p)
-{
-    int rank = (int)ceil(p / 100 * n);
-    return sorted[rank < 1 ? 0 : rank - 1];
-}
-
-static void fill_inputs(hl_session *s, const char *const *names, int n)
-{
-    for (int k = 0; k < n; k++) {
-        float *x = hl_session_input(s, names[k]);
-        hl_shape shape = hl_session_shape(s, names[k]);
-        int64_t count = 1;
-        for (int i = 0; i < shape.rank; i++)
-            count *= shape.dim[i];
-        for (int64_t i = 0; x && i < count; i++)
-            x[i] = (float)((i * 2654435761u + (unsigned)k) >> 8 & 0xffff) / 65536.0f - 0.5f;
-    }
-}
-
-static void print_profile(hl_session *s, const timing *t)
-{
-    size_t size = hl_session_profile_print(s, NULL, 0) + 1;
-    char *text = hl_alloc(size, 1);
-    if (!text)
-        return;
-    hl_session_profile_print(s, text, size);
-    fprintf(stderr, "\n%s, batch %lld: time per call, dearest first\n%s\n", t->what, (long long)t->batch,
-            text);
-    hl_free(text);
-}
-
-static hl_status measure(bench *b, hl_session *s, timing *t, hl_error *err)
-{
-    enum { WARMUP = 3, LEAST = 5 };
-    double began = now_ms();
     hl_status status = HL_OK;
-    for (int i = 0; i < WARMUP && status == HL_OK; i++)
-        status = hl_session_run(s, err);
-    t->warmup_ms = now_ms() - began;
-    snprintf(t->device, sizeof t->device, "%s", hl_session_device(s));
-    hl_session_profile(s, b->profile);
-    double start = now_ms(), last = start;
-    while (status == HL_OK && t->runs < MAX_RUNS && (t->runs < LEAST || last - start < 1e3 * b->seconds)) {
-        double before = last;
-        status = hl_session_run(s, err);
-        last = now_ms();
-        b->samples[t->runs++] = last - before;
+    for (int i = 0; i < b->request->thread_counts.n && status == HL_OK; i++) {
+        omp_set_num_threads((int)b->request->thread_counts.at[i]);
+        status = hl_ceilings_measure(b->cfg->device, (double)b->request->seconds / 10, &b->ceilings[i], err);
     }
+    return status;
+}
+
+/* Those for a row, or NULL where no profile is asked for. */
+static const hl_ceilings *ceilings_over(const bench *b, int threads)
+{
+    const hl_list *counts = &b->request->thread_counts;
+    for (int i = 0; b->request->profile && i < counts->n; i++)
+        if (counts->at[i] == threads)
+            return &b->ceilings[i];
+    HL_ASSERT(!b->request->profile);
+    return NULL;
+}
+
+static json_t *ceilings_json(const bench *b)
+{
+    json_t *all = json_array();
+    int failed = !all;
+    for (int i = 0; i < b->request->thread_counts.n; i++)
+        failed |= json_array_append_new(all, hl_bench_ceilings_json(&b->ceilings[i]));
+    if (!failed)
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
+/* Of the machine alone. */
+static hl_status run_ceilings(bench *b, hl_error *err)
+{
+    hl_status status = measure_ceilings(b, err);
+    json_t *ceilings = status == HL_OK ? ceilings_json(b) : NULL;
+    if (status == HL_OK && !ceilings)
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory for the results");
     if (status != HL_OK)
         return status;
-    t->samples_per_s = (double)t->runs * (double)t->batch / ((last - start) * 1e-3);
-    qsort(b->samples, (size_t)t->runs, sizeof *b->samples, ascending);
-    t->min_ms = b->samples[0];
-    t->median_ms = percentile(b->samples, t->runs, 50);
-    t->p95_ms = percentile(b->samples, t->runs, 95);
-    t->p99_ms = percentile(b->samples, t->runs, 99);
-    t->rss_bytes = hl_resident_bytes();
-    t->planned_bytes = hl_session_memory(s).total;
-    if (b->profile)
-        print_profile(s, t);
-    return HL_OK;
-}
-
-static hl_status bench_one(bench *b, bool training, int64_t batch, hl_error *err)
-{
-    static const char *const names[] = {"visual",         "depth",   "audio",   "tactile",
-                                        "proprioceptive", "history", "target",  "previous",
-                                        "smoothing",      "mask",    "presence"};
-    timing *t = &b->rows[b->n];
-    *t = (timing){.what = training ? "training" : "inference", .batch = batch};
-    hl_trainer_options o = hl_setup_trainer(b->cfg);
-    o.batch = batch;
-    hl_params *params = hl_params_new(b->cfg->seed);
-    hl_graph *g = NULL;
-    if (params)
-        g = training ? hl_training_graph(params, &o)
-                     : hl_policy_graph(params, &o.model, batch, b->cfg->model.head.smoothing > 0);
-    const hl_session_options options = {.device = o.device, .frozen = !training, .precision = o.precision};
-    hl_session *s = g ? hl_session_open(g, params, &options, err) : NULL;
-    hl_graph_free(g);
-    hl_status status = s ? HL_OK : g ? err->status : hl_fail(err, HL_ERR_MEMORY, "no memory for a graph");
-    if (s) {
-        fill_inputs(s, names, (int)(sizeof names / sizeof *names));
-        if (training)
-            hl_session_set(s, "lr", (float)b->cfg->optim.lr);
-        status = measure(b, s, t, err);
-    }
-    b->n += status == HL_OK;
-    hl_session_free(s);
-    hl_params_free(params);
+    json_t *document = hl_bench_document(b->cfg, b->what, b->ceilings[0].device, NULL, ceilings);
+    status = hl_bench_print(document, b->request->format, err);
+    json_decref(document);
     return status;
 }
 
-/* ------------------------------------------------------------------ output */
+/* ------------------------------------------------------------------ the sweep */
 
-static void print_text(const bench *b)
+static void note_failure(bench *b, const hl_bench_row *row)
 {
-    printf("%-10s %6s %6s %10s %10s %10s %10s %12s %12s\n", "", "batch", "runs", "median ms", "p95 ms",
-           "p99 ms", "samples/s", "planned MiB", "RSS MiB");
-    for (int i = 0; i < b->n; i++) {
-        const timing *t = &b->rows[i];
-        printf("%-10s %6lld %6d %10.2f %10.2f %10.2f %10.1f %12.1f %12.1f\n", t->what, (long long)t->batch,
-               t->runs, t->median_ms, t->p95_ms, t->p99_ms, t->samples_per_s,
-               (double)t->planned_bytes / (1 << 20), t->rss_bytes / (1 << 20));
+    const hl_bench_point *p = &row->point;
+    if (!b->failed++) {
+        b->first_error = row->error;
+        snprintf(b->first_failed, sizeof b->first_failed, "%s, batch %lld, %s",
+                 p->training ? "training" : "inference", (long long)p->batch,
+                 hl_precision_name(p->precision));
     }
 }
 
-static hl_status print_json(const bench *b, hl_error *err)
+static hl_status run_sweep(bench *b, hl_error *err)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    json_t *rows = json_array();
-    for (int i = 0; i < b->n; i++) {
-        const timing *t = &b->rows[i];
-        json_array_append_new(
-            rows, json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "what", t->what,
-                            "batch", (json_int_t)t->batch, "runs", t->runs, "warmup_ms", t->warmup_ms,
-                            "min_ms", t->min_ms, "median_ms", t->median_ms, "p95_ms", t->p95_ms, "p99_ms",
-                            t->p99_ms, "samples_per_s", t->samples_per_s, "planned_bytes",
-                            (json_int_t)t->planned_bytes, "rss_bytes", hl_json_number(t->rss_bytes)));
+    const hl_bench_request *r = b->request;
+    int failed = !(b->rows = json_array());
+    hl_status status = r->profile ? measure_ceilings(b, err) : HL_OK;
+    for (b->n = 0; b->n < hl_bench_rows(r) && status == HL_OK; b->n++) {
+        hl_bench_row row;
+        hl_bench_point point = hl_bench_point_of(r, b->n);
+        hl_bench_measure(b->cfg, point, (double)r->seconds, ceilings_over(b, point.threads), &row);
+        if (row.error.status != HL_OK)
+            note_failure(b, &row);
+        else if (!b->device[0])
+            snprintf(b->device, sizeof b->device, "%s", row.device);
+        failed |= json_array_append_new(b->rows, hl_bench_row_json(&row));
+        json_decref(row.profile);
     }
-    json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:o}", "version", HL_VERSION, "device",
-                          b->n ? b->rows[0].device : b->cfg->device, "precision",
-                          hl_precision_name((hl_precision)b->cfg->precision), "peak_rss_bytes",
-                          (json_int_t)usage.ru_maxrss * 1024, "results", rows);
-    hl_status status = hl_json_print(stdout, j, err);
-    json_decref(j);
+    if (status == HL_OK && b->failed == b->n) {
+        *err = b->first_error;
+        return err->status;
+    }
+    return status == HL_OK && failed ? hl_fail(err, HL_ERR_MEMORY, "no memory for the results") : status;
+}
+
+static hl_status print_sweep(bench *b, const json_t *other, hl_error *err)
+{
+    json_t *ceilings = b->request->profile ? ceilings_json(b) : NULL;
+    json_t *document = hl_bench_document(b->cfg, b->what, b->device, json_incref(b->rows), ceilings);
+    hl_status status = HL_OK;
+    if (document && other && !hl_bench_compare(document, other, b->request->compare))
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory to compare with %s", b->request->compare);
+    if (status == HL_OK)
+        status = hl_bench_print(document, b->request->format, err);
+    json_decref(document);
     return status;
 }
 
-/* "1,16,32" */
-static int parse_batches(const char *text, int64_t *out, hl_error *err)
+static hl_status run(bench *b, hl_bench_request *r, hl_error *err)
 {
-    int n = 0;
-    while (*text) {
-        char *end;
-        long long value = strtoll(text, &end, 10);
-        if (end == text || value < 1 || value > 65536 || (*end && *end != ',') || n == MAX_BATCHES) {
-            hl_fail(err, HL_ERR_USAGE,
-                    "--batch: '%s' is not a list of 1..%d numbers from 1 to 65536, as in 1,16", text,
-                    MAX_BATCHES);
-            return 0;
-        }
-        out[n++] = value;
-        text = *end ? end + 1 : end;
-    }
-    if (!n)
-        hl_fail(err, HL_ERR_USAGE, "--batch: there is no number");
-    return n;
+    json_t *other = NULL;
+    hl_status status = hl_bench_read_request(r, b->cfg, err);
+    if (status == HL_OK && r->ceilings)
+        return run_ceilings(b, err);
+    if (status == HL_OK && r->compare && !(other = hl_bench_read(r->compare, err)))
+        status = err->status; /* before what takes its time */
+    if (status == HL_OK)
+        status = run_sweep(b, err);
+    if (status == HL_OK)
+        status = print_sweep(b, other, err);
+    json_decref(other);
+    json_decref(b->rows);
+    return status;
 }
 
-static hl_status run_all(bench *b, const char *batches, bool train, hl_error *err)
+static int report(const bench *b)
 {
-    int64_t sizes[MAX_BATCHES];
-    int n = parse_batches(batches, sizes, err);
-    hl_status status = n ? HL_OK : err->status;
-    b->samples = hl_alloc(MAX_RUNS, sizeof *b->samples);
-    if (!b->samples)
-        status = hl_fail(err, HL_ERR_MEMORY, "no memory for samples");
-    hl_setup_threads(b->cfg);
-    for (int i = 0; i < n && status == HL_OK; i++)
-        status = bench_one(b, train, sizes[i], err);
-    hl_free(b->samples);
-    return status;
+    if (!b->failed)
+        return HL_EXIT_OK;
+    fflush(stdout);
+    fprintf(stderr, "hl: %d of %d rows did not run; the first (%s): %s\n", b->failed, b->n, b->first_failed,
+            b->first_error.message);
+    return HL_EXIT_FAILED;
 }
 
 int hl_command_bench(int argc, char **argv)
 {
-    const char *batches = NULL;
-    bool train = false, json = false, profile = false;
-    int64_t seconds = 5;
+    hl_bench_request r = {.seconds = 5};
     const hl_flag flags[] = {
-        {"batch", HL_FLAG_TEXT, &batches, "N,N,...",
+        {"batch", HL_FLAG_TEXT, &r.batch, "N,N,...",
          "batch sizes (default: 1,16; with --train: train.batch)"},
-        {"train", HL_FLAG_BOOL, &train, NULL, "time training steps instead of inference"},
-        {"seconds", HL_FLAG_INT, &seconds, "N", "least time per batch size (default 5)"},
-        {"profile", HL_FLAG_BOOL, &profile, NULL, "tell the time of every kernel call on stderr"},
-        {"json", HL_FLAG_BOOL, &json, NULL, "print JSON"},
+        {"precision", HL_FLAG_TEXT, &r.precision, "NAME,...",
+         "fp32, tf32, bf16, fp16 (default: the key precision)"},
+        {"threads", HL_FLAG_TEXT, &r.threads, "N,...", "CPU threads (default: the key threads)"},
+        {"streams", HL_FLAG_TEXT, &r.streams, "N,...",
+         "inference sessions side by side, each on a queue of its own: GPUs only"},
+        {"sparsity", HL_FLAG_TEXT, &r.sparsity, "F,...",
+         "inference with that fraction of each weight matrix, the smallest, set to zero"},
+        {"train", HL_FLAG_BOOL, &r.train, NULL, "time training steps instead of inference"},
+        {"seconds", HL_FLAG_INT, &r.seconds, "N",
+         "least time per row (default 5); of --ceilings: ten times that of a figure"},
+        {"compare", HL_FLAG_TEXT, &r.compare, "FILE.json",
+         "beside what an earlier hl bench printed with --json"},
+        {"profile", HL_FLAG_BOOL, &r.profile, NULL,
+         "time per op and per kernel call, and percent of the ceiling that binds it"},
+        {"ceilings", HL_FLAG_BOOL, &r.ceilings, NULL,
+         "measure this machine: arithmetic, memory, cache; takes no CONFIG"},
+        {"format", HL_FLAG_TEXT, &r.format_name, "FORMAT", "text, json, csv or markdown"},
+        {"json", HL_FLAG_BOOL, &r.json, NULL, "--format json"},
         {0},
     };
     const hl_usage usage = {
-        "hl bench CONFIG [key=value ...] [--batch 1,16] [--train] [--json]",
+        "hl bench CONFIG [key=value ...] [--batch 1,16] [--train] [--format csv]\n"
+        "       hl bench --ceilings [key=value ...]",
         "Times inference (a frozen session) or training steps with random weights and inputs, after a\n"
-        "warm-up: median, 95th and 99th percentile, samples per second.",
-        flags, 1, -1};
+        "warm-up: percentiles, samples per second. Lists make a row of each combination; a row that\n"
+        "cannot run says why, the others go on, and the exit code is 1. See docs/bench.md.",
+        flags, 0, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
+    if (!r.ceilings && n < 1)
+        return hl_wrong_arguments(&usage, "an argument is missing");
     hl_error err = {0};
     hl_config cfg;
-    char train_batch[32];
-    hl_status status = hl_config_load(&cfg, argv[1], n - 1, argv + 2, &err);
-    if (status == HL_OK) {
-        bench b = {.cfg = &cfg, .seconds = (double)seconds, .profile = profile};
-        snprintf(train_batch, sizeof train_batch, "%lld", (long long)cfg.train.batch);
-        status = run_all(&b, batches ? batches : train ? train_batch : "1,16", train, &err);
-        if (status == HL_OK && json)
-            status = print_json(&b, &err);
-        else if (status == HL_OK)
-            print_text(&b);
-    }
+    hl_text what = {0};
+    for (int i = 1; i <= n; i++)
+        hl_text_appendf(&what, "%s%s", i > 1 ? " " : "", argv[i]);
+    char *words = hl_text_take(&what);
+    bench b = {.request = &r, .cfg = &cfg, .what = words};
+    int first = r.ceilings ? 1 : 2; /* override */
+    hl_status status = hl_config_load(&cfg, r.ceilings ? NULL : argv[1], n + 1 - first, argv + first, &err);
+    if (status == HL_OK && !words)
+        status = hl_fail(&err, HL_ERR_MEMORY, "no memory for the command line");
+    if (status == HL_OK)
+        status = run(&b, &r, &err);
     hl_config_free(&cfg);
-    return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
+    hl_free(words);
+    return status == HL_OK ? report(&b) : hl_report(&err);
 }

@@ -48,6 +48,12 @@ static void print_usage(const hl_usage *u)
     printf("\nExit code: 0 ok, 1 the run failed, 2 usage, configuration or input.\n");
 }
 
+int hl_wrong_arguments(const hl_usage *u, const char *what)
+{
+    fprintf(stderr, "hl: %s\nusage: %s\n", what, u->synopsis);
+    return HL_EXIT_USAGE;
+}
+
 static int wrong_flag(const hl_usage *u, const char *dashes, const char *name)
 {
     const char *known[32];
@@ -125,11 +131,10 @@ int hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
         if (code != HL_GO_ON)
             return code;
     }
-    if (*n < u->min_positional || (u->max_positional >= 0 && *n > u->max_positional)) {
-        fprintf(stderr, "hl: %s\nusage: %s\n",
-                *n < u->min_positional ? "an argument is missing" : "too many arguments", u->synopsis);
-        return HL_EXIT_USAGE;
-    }
+    if (*n < u->min_positional)
+        return hl_wrong_arguments(u, "an argument is missing");
+    if (u->max_positional >= 0 && *n > u->max_positional)
+        return hl_wrong_arguments(u, "too many arguments");
     return HL_GO_ON;
 }
 

@@ -49,6 +49,9 @@ enum { HL_GO_ON = -1 };
  * to stdout, or a fault, which is told on stderr. */
 int hl_parse_arguments(const hl_usage *usage, int argc, char **argv, int *n);
 
+/* Tells on stderr what is wrong with the arguments, and the usage. Returns the code to exit with. */
+int hl_wrong_arguments(const hl_usage *usage, const char *what);
+
 /* Prints "hl: message" to stderr and returns the exit code that fits the status: 1 for failures of
  * the run (device, numeric), 2 for usage, config, input, files and memory. */
 int hl_report(const hl_error *err);

@@ -60,6 +60,8 @@ struct hl_op_def {
     void (*reference)(const hl_ref_call *call);
     /* Multiplications and additions, 2 per multiply-add; NULL: one per output element. */
     double (*flops)(const hl_graph *g, const hl_node *n);
+    /* Of input 0 only as many elements are read as output 0 has. */
+    bool reads_part;
     /* Output 0 is input 0's memory from element *offset on: no kernel is needed. NULL: never. */
     bool (*view)(const hl_graph *g, const hl_node *n, int64_t *offset);
 };

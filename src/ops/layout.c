@@ -231,7 +231,8 @@ const hl_op_def hl_op_slice = {.name = "slice",
                                .shape = slice_shape,
                                .gradient = slice_gradient,
                                .reference = slice_reference,
-                               .view = slice_view};
+                               .view = slice_view,
+                               .reads_part = true};
 
 static int positive_axis(const hl_graph *g, hl_tensor x, int axis)
 {

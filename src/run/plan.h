@@ -58,5 +58,7 @@ const hl_backend *const *hl_backends(int *n);
 const hl_backend *hl_backend_find(const char *device, int *ordinal, hl_error *err);
 /* Whether the plan updates values of the store. */
 bool hl_plan_updates(const hl_plan *p);
+/* "[16,4096] [256,4096] -> [16,256]", as snprintf. */
+size_t hl_call_print_shapes(const hl_call *c, char *text, size_t size);
 
 #endif

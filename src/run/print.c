@@ -27,14 +27,16 @@ static void put(writer *w, const char *format, ...)
 static void put_shapes(writer *w, const hl_view *v, int n)
 {
     for (int k = 0; k < n; k++)
-        put(w, " %s", v[k].count || v[k].shape.rank ? hl_shape_print(v[k].shape).text : "-");
+        put(w, w->used ? " %s" : "%s", v[k].count || v[k].shape.rank ? hl_shape_print(v[k].shape).text : "-");
 }
 
-static double flops_of(const hl_graph *g, const hl_node *n)
+size_t hl_call_print_shapes(const hl_call *c, char *text, size_t size)
 {
-    if (n->op->flops)
-        return n->op->flops(g, n);
-    return n->n_out ? (double)hl_info(g, hl_node_output(n, 0))->count : 0;
+    writer w = {text, size, 0};
+    put_shapes(&w, c->in, c->n_in);
+    put(&w, c->n_in ? " ->" : "->");
+    put_shapes(&w, c->out, c->n_out);
+    return w.used;
 }
 
 size_t hl_plan_print(const hl_plan *p, char *text, size_t size)
@@ -43,9 +45,9 @@ size_t hl_plan_print(const hl_plan *p, char *text, size_t size)
     for (int i = 0; i < p->n_calls; i++) {
         const hl_call *c = &p->calls[i];
         put(&w, "%4d %-24s %-10s", i, c->kernel->op, c->kernel->name);
-        put_shapes(&w, c->in, c->n_in);
-        put(&w, " ->");
-        put_shapes(&w, c->out, c->n_out);
+        put(&w, " ");
+        size_t room = w.used < w.size ? w.size - w.used : 0;
+        w.used += hl_call_print_shapes(c, room ? w.text + w.used : NULL, room);
         put(&w, "\n");
     }
     return w.used;
@@ -71,37 +73,28 @@ size_t hl_graph_print(const hl_graph *g, char *text, size_t size)
     return w.used;
 }
 
-typedef struct row {
-    int call;
-    double seconds;
-} row;
-
 static int dearest_first(const void *a, const void *b)
 {
-    double x = ((const row *)a)->seconds, y = ((const row *)b)->seconds;
-    return x < y ? 1 : x > y ? -1 : ((const row *)a)->call - ((const row *)b)->call;
+    const hl_call_info *x = a, *y = b;
+    return x->seconds < y->seconds ? 1 : x->seconds > y->seconds ? -1 : x->index - y->index;
 }
 
 size_t hl_session_profile_print(const hl_session *s, char *text, size_t size)
 {
-    const hl_plan *p = s->plan;
     writer w = {text, size, 0};
-    row *rows = hl_alloc((size_t)p->n_calls, sizeof *rows);
-    double runs = s->profiled_runs ? (double)s->profiled_runs : 1;
-    for (int i = 0; rows && i < p->n_calls; i++)
-        rows[i] = (row){i, s->seconds[i] / runs};
-    if (rows)
-        qsort(rows, (size_t)p->n_calls, sizeof *rows, dearest_first);
-    put(&w, "%10s %9s  call op\n", "ms", "GFLOP/s");
-    for (int i = 0; rows && i < p->n_calls; i++) {
-        const hl_call *c = &p->calls[rows[i].call];
-        double rate = flops_of(p->graph, p->call_nodes[rows[i].call]) /
-                      (rows[i].seconds > 0 ? rows[i].seconds : 1);
-        put(&w, "%10.4f %9.2f  %4d %s/%s", 1e3 * rows[i].seconds, 1e-9 * rate, rows[i].call, c->kernel->op,
-            c->kernel->name);
-        put_shapes(&w, c->in, c->n_in);
-        put(&w, "\n");
+    int n = hl_session_calls(s);
+    hl_call_info *calls = hl_alloc((size_t)n, sizeof *calls);
+    for (int i = 0; calls && i < n; i++)
+        calls[i] = hl_session_call(s, i);
+    if (calls)
+        qsort(calls, (size_t)n, sizeof *calls, dearest_first);
+    put(&w, "%10s %9s %9s  call op\n", "ms", "GFLOP/s", "GB/s");
+    for (int i = 0; calls && i < n; i++) {
+        const hl_call_info *c = &calls[i];
+        double seconds = c->runs ? c->seconds / (double)c->runs : 0, rate = seconds > 0 ? 1e-9 / seconds : 0;
+        put(&w, "%10.4f %9.2f %9.2f  %4d %s/%s %s\n", 1e3 * seconds, c->flops * rate,
+            (c->bytes_read + c->bytes_written) * rate, c->index, c->op, c->kernel, c->shapes);
     }
-    hl_free(rows);
+    hl_free(calls);
     return w.used;
 }

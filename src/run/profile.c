@@ -1,0 +1,55 @@
+/* A session's kernel calls: what each computes and moves, and how long it took. */
+#include "base/error.h"
+#include "run/session.h"
+
+static double flops_of(const hl_graph *g, const hl_node *n)
+{
+    if (n->op->flops)
+        return n->op->flops(g, n);
+    return n->n_out ? (double)hl_info(g, hl_node_output(n, 0))->count : 0;
+}
+
+static double bytes_of(const hl_view *v)
+{
+    return (double)v->count * (double)hl_dtype_size(v->dtype);
+}
+
+/* x of x * x is read once. */
+static bool is_repeated(const hl_node *n, int operand)
+{
+    for (int k = 0; k < operand; k++)
+        if (n->in[k].id == n->in[operand].id)
+            return true;
+    return false;
+}
+
+int hl_session_calls(const hl_session *s)
+{
+    return s->plan->n_calls;
+}
+
+hl_call_info hl_session_call(const hl_session *s, int index)
+{
+    const hl_plan *p = s->plan;
+    HL_ASSERT(index >= 0 && index < p->n_calls);
+    const hl_call *c = &p->calls[index];
+    const hl_node *n = p->call_nodes[index];
+    hl_call_info info = {.index = index,
+                         .op = c->kernel->op,
+                         .kernel = c->kernel->name,
+                         .flops = flops_of(p->graph, n),
+                         .seconds = s->seconds[index],
+                         .runs = s->profiled_runs};
+    hl_call_print_shapes(c, info.shapes, sizeof info.shapes);
+    for (int k = 0; k < c->n_in; k++) {
+        if (n->op->reads_part && k == 0)
+            info.bytes_read += (double)c->out[0].count * (double)hl_dtype_size(c->in[0].dtype);
+        else if (c->pack_bytes && c->pack_input == k)
+            info.bytes_read += (double)c->pack_bytes;
+        else if (n->in[k].id && !is_repeated(n, k))
+            info.bytes_read += bytes_of(&c->in[k]);
+    }
+    for (int k = 0; k < c->n_out; k++)
+        info.bytes_written += bytes_of(&c->out[k]);
+    return info;
+}
