@@ -49,6 +49,13 @@ static inline size_t hl_entry_bytes(const hl_entry *e, hl_dtype dtype)
     return (size_t)e->count * hl_dtype_size(dtype); /* hl_shape_count saw that it fits */
 }
 
+static inline hl_use hl_entry_use(const hl_entry *e, hl_dtype dtype)
+{
+    if (dtype != e->dtype)
+        return HL_USE_COPIES;
+    return e->role == HL_PARAMETER ? HL_USE_PARAMETERS : HL_USE_OPTIMIZER;
+}
+
 /* Writes the initial values to the host's memory, which is there and zero (param_initial.c). */
 void hl_entry_initialise(const hl_params *params, const hl_entry *e);
 

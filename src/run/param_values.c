@@ -9,7 +9,7 @@ static hl_status host_memory(hl_entry *e, hl_dtype dtype, hl_error *err)
 {
     hl_value *v = &e->host[dtype];
     if (!v->data)
-        v->data = hl_alloc_tensor(hl_entry_bytes(e, dtype));
+        v->data = hl_alloc_tensor(hl_entry_bytes(e, dtype), hl_entry_use(e, dtype));
     if (!v->data)
         return hl_fail(err, HL_ERR_MEMORY, "parameter '%s': no memory for its %zu bytes; use a smaller model",
                        e->name, hl_entry_bytes(e, dtype));
