@@ -88,12 +88,14 @@ static void test_a_phase_of_work(void **state)
     (void)state;
     hl_monitor *m = made(&(hl_monitor_options){.period = 0.01, .gpu = -1});
     uint64_t allocations = hl_alloc_count();
+    double wall = hl_seconds(), cpu = hl_cpu_seconds();
     start(m);
     work(0.25);
     unsigned char *block = hl_alloc_tensor(32 * MIB, HL_USE_PACKED);
     memset(block, 1, 32 * MIB);
     work(0.25);
     hl_monitor_stop(m);
+    double used = 100 * (hl_cpu_seconds() - cpu) / (hl_seconds() - wall);
     assert_int_equal(hl_alloc_count(), allocations + 1); /* the block */
     json_t *system = hl_monitor_system(m), *memory = hl_monitor_memory(m), *core;
     assert_true(system && memory);
@@ -107,7 +109,7 @@ static void test_a_phase_of_work(void **state)
         busy += percent;
     }
     assert_true(cores >= 1 && busy > 30);
-    assert_in_range((uint64_t)number(system, "process_cpu_percent"), 10, 100 * cores + 10);
+    assert_true(fabs(number(system, "process_cpu_percent") - used) < 0.2 * used);
     assert_rows(json_object_get(system, "timeline"), 5, cores + 1);
     assert_true(json_is_null(json_object_get(system, "gpu")));
     assert_said(system, "gpu_absent", "none was asked about");
@@ -120,7 +122,7 @@ static void test_a_phase_of_work(void **state)
                    json_number_value(json_array_get(json_array_get(timeline, 0), 1));
     assert_true(grown > 30 * MIB);
     assert_true(fabs(number(memory, "rss") - hl_resident_bytes()) < 8 * MIB);
-    assert_true(number(slope, "bytes_per_minute") > 60.0 * 30 * MIB);
+    assert_true(number(slope, "bytes_per_minute") > 30 * MIB);
     assert_true(number(slope, "low") < number(slope, "bytes_per_minute"));
     assert_true(number(slope, "high") > number(slope, "bytes_per_minute"));
     assert_int_equal(number(slope, "samples"), json_array_size(timeline));
@@ -180,10 +182,10 @@ static void test_phases_do_not_mix(void **state)
         snprintf(text, sizeof text, "cpu0 %d 0 0 1000\n", 1000 * phase);
         write_file("stat", text);
         start(m);
-        rest(0.03);
+        rest(0.4);
         snprintf(text, sizeof text, "cpu0 %d 0 0 %d\n", 1000 * phase + 25 * phase, 1000 + 100 - 25 * phase);
         write_file("stat", text);
-        rest(0.03);
+        rest(0.4);
         hl_monitor_stop(m);
         json_t *system = hl_monitor_system(m), *memory = hl_monitor_memory(m), *row, *timeline;
         size_t i;
@@ -211,7 +213,7 @@ static void test_what_cannot_be_watched_is_said(void **state)
     setenv("HL_NVML", "libnvidia-ml-not-here.so.1", 1);
     hl_monitor *m = made(&(hl_monitor_options){.period = 0.001, .proc_stat = "absent"});
     start(m);
-    rest(0.02);
+    rest(0.5);
     hl_monitor_stop(m);
     json_t *system = hl_monitor_system(m);
     assert_true(json_is_null(json_object_get(system, "cpu_percent")));
@@ -226,7 +228,7 @@ static void test_what_cannot_be_watched_is_said(void **state)
     m = made(&(hl_monitor_options){.period = 0.001, .gpu = -1, .proc_stat = "leaves"});
     start(m);
     assert_int_equal(remove("leaves"), 0);
-    rest(0.02);
+    rest(0.5);
     hl_monitor_stop(m);
     system = hl_monitor_system(m);
     assert_true(json_is_null(json_array_get(json_object_get(system, "cpu_percent"), 0)));
@@ -242,7 +244,7 @@ static void test_a_gpu(void **state)
     setenv("HL_FAKE_NVML", "Power", 1);
     hl_monitor *m = made(&(hl_monitor_options){.period = 0.001, .gpu_bus = "0000:3b:00.0", .gpu = -1});
     start(m);
-    rest(0.1);
+    rest(0.5);
     hl_monitor_stop(m);
     json_t *system = hl_monitor_system(m), *gpu = json_object_get(system, "gpu");
     assert_string_equal(json_string_value(json_object_get(gpu, "name")), "Fake H200");
@@ -257,7 +259,7 @@ static void test_a_gpu(void **state)
     json_decref(system);
     setenv("HL_FAKE_NVML", "", 1); /* the next phase has all */
     start(m);
-    rest(0.1);
+    rest(0.5);
     hl_monitor_stop(m);
     system = hl_monitor_system(m);
     assert_true(fabs(number(json_object_get(system, "gpu"), "power_w") - 412.345) < 1e-9);
