@@ -45,7 +45,7 @@ static hl_view view(int rank, int64_t a, int64_t b, int64_t c, int64_t d)
 
 static float *tensor(int64_t count)
 {
-    float *p = hl_alloc_tensor((size_t)count * sizeof *p);
+    float *p = hl_alloc_tensor((size_t)count * sizeof *p, HL_USE_OTHER);
     if (!p) {
         fprintf(stderr, "no memory for %lld floats\n", (long long)count);
         exit(1);

@@ -192,7 +192,7 @@ static bool allocate(hl_loader *l)
         !hl_size_mul(bytes, sizeof(float), &bytes))
         return false;
     l->slots = hl_alloc((size_t)l->n_slots, sizeof *l->slots);
-    l->block = l->slots ? hl_alloc_tensor(bytes) : NULL;
+    l->block = l->slots ? hl_alloc_tensor(bytes, HL_USE_IO) : NULL;
     l->bytes = bytes;
     for (int i = 0; l->block && i < l->n_slots; i++)
         place(&l->slots[i].batch, shape, l->o.batch, sizes, l->block + (size_t)i * each);

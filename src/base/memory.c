@@ -1,11 +1,9 @@
-#include "base/memory.h"
+#include "base/memory_internal.h"
 
-#include "base/error.h"
-
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 bool hl_size_mul(size_t a, size_t b, size_t *out)
 {
@@ -34,7 +32,7 @@ static atomic_uint_fast64_t allocations;
 static atomic_int_fast64_t until_failure; /* 0: never */
 static atomic_bool environment_read;
 
-static bool must_fail(void)
+bool hl_memory_must_fail(void)
 {
     if (!atomic_exchange(&environment_read, true)) {
         const char *n = getenv("HL_FAIL_ALLOC");
@@ -58,24 +56,56 @@ void hl_alloc_fail_at(uint64_t n)
     atomic_store(&until_failure, (int_fast64_t)n);
 }
 
+static atomic_size_t heap, heap_peak;
+
+/* The C library knows the size of each block, so none has to be remembered. */
+static void *counted(void *block)
+{
+    size_t live = atomic_fetch_add(&heap, malloc_usable_size(block)) + malloc_usable_size(block);
+    size_t peak = atomic_load(&heap_peak);
+    while (peak < live && !atomic_compare_exchange_weak(&heap_peak, &peak, live))
+        ;
+    return block;
+}
+
+size_t hl_heap_live(void)
+{
+    return atomic_load(&heap);
+}
+
+size_t hl_heap_peak(void)
+{
+    return atomic_load(&heap_peak);
+}
+
+void hl_heap_new_peak(void)
+{
+    atomic_store(&heap_peak, atomic_load(&heap));
+}
+
 void *hl_alloc(size_t count, size_t size)
 {
     size_t bytes;
-    if (must_fail() || !hl_size_mul(count, size, &bytes))
+    if (hl_memory_must_fail() || !hl_size_mul(count, size, &bytes))
         return NULL;
-    return calloc(1, bytes ? bytes : 1);
+    return counted(calloc(1, bytes ? bytes : 1));
 }
 
 void *hl_realloc(void *block, size_t count, size_t size)
 {
-    size_t bytes;
-    if (must_fail() || !hl_size_mul(count, size, &bytes))
+    size_t bytes, before = malloc_usable_size(block);
+    if (hl_memory_must_fail() || !hl_size_mul(count, size, &bytes))
         return NULL;
-    return realloc(block, bytes ? bytes : 1);
+    void *got = realloc(block, bytes ? bytes : 1);
+    if (!got)
+        return NULL;
+    atomic_fetch_sub(&heap, before);
+    return counted(got);
 }
 
 void hl_free(void *block)
 {
+    atomic_fetch_sub(&heap, malloc_usable_size(block));
     free(block);
 }
 
@@ -84,29 +114,6 @@ char *hl_strdup(const char *text)
     size_t n = strlen(text) + 1;
     char *copy = hl_alloc(n, 1);
     return copy ? memcpy(copy, text, n) : NULL;
-}
-
-void *hl_alloc_tensor(size_t bytes)
-{
-    if (must_fail())
-        return NULL;
-    if (!bytes)
-        bytes = 1;
-    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED)
-        return NULL;
-#ifdef MADV_HUGEPAGE
-    /* Large pages cut TLB misses of streaming kernels; the kernel may say no, and that is fine. */
-    if (bytes >= (size_t)4 << 20)
-        (void)madvise(block, bytes, MADV_HUGEPAGE);
-#endif
-    return block;
-}
-
-void hl_free_tensor(void *block, size_t bytes)
-{
-    if (block)
-        munmap(block, bytes ? bytes : 1);
 }
 
 void hl_poison(void *block, size_t bytes)

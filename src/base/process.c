@@ -1,5 +1,10 @@
 #include "base/process.h"
 
+#include "base/error.h"
+#include "base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,13 +13,43 @@
 
 double hl_resident_bytes(void)
 {
+    static const char *const path = "/proc/self/statm";
+    hl_proc p;
     unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f)
+    if (hl_proc_open(&p, path, NULL) != HL_OK)
         return NAN;
-    int n = fscanf(f, "%*u %lu", &pages);
-    fclose(f);
-    return n == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : NAN;
+    const char *line = hl_proc_line(&p);
+    bool told = line && sscanf(line, "%*u %lu", &pages) == 1;
+    return hl_proc_close(&p, path, NULL) == HL_OK && told ? (double)pages * (double)sysconf(_SC_PAGESIZE)
+                                                          : NAN;
+}
+
+double hl_peak_resident_bytes(void)
+{
+    uint64_t kb;
+    return hl_proc_number("/proc/self/status", "VmHWM", &kb, NULL) == HL_OK ? (double)kb * 1024 : NAN;
+}
+
+hl_status hl_peak_resident_restart(hl_error *err)
+{
+    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && write(fd, "5", 1) == 1; /* proc(5): since Linux 4.0 */
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    return done ? HL_OK
+                : hl_fail(err, HL_ERR_UNSUPPORTED,
+                          "/proc/self/clear_refs cannot be written (error %d): the peak of resident memory "
+                          "is that "
+                          "since the process began",
+                          number);
+}
+
+double hl_cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 double hl_seconds(void)

@@ -10,7 +10,7 @@
 
 /* ------------------------------------------------------------------ memory of the backend */
 
-static hl_status allocate(hl_session *s, size_t bytes, unsigned char **memory, hl_error *err)
+static hl_status allocate(hl_session *s, size_t bytes, hl_use use, unsigned char **memory, hl_error *err)
 {
     void *got = NULL;
     hl_status status = HL_OK;
@@ -18,7 +18,7 @@ static hl_status allocate(hl_session *s, size_t bytes, unsigned char **memory, h
         return HL_OK;
     if (s->table)
         status = s->table->allocate(s->device, bytes, &got, err);
-    else if (!(got = hl_alloc_tensor(bytes)))
+    else if (!(got = hl_alloc_tensor(bytes, use)))
         status = hl_fail(err, HL_ERR_MEMORY, "%zu bytes cannot be allocated", bytes);
     *memory = got;
     return status;
@@ -122,7 +122,7 @@ static hl_status pack_calls(hl_session *s, hl_error *err)
 {
     hl_plan *p = s->plan;
     size_t total = packed_bytes(p), used = 0;
-    hl_status status = allocate(s, total, &s->packed, err);
+    hl_status status = allocate(s, total, HL_USE_PACKED, &s->packed, err);
     if (status != HL_OK)
         return hl_fail_prefix(err, "no memory for %zu bytes of packed weights", total);
     if (s->packed && !s->table)
@@ -218,7 +218,7 @@ static hl_status open_device(hl_session *s, hl_error *err)
 static hl_status open_queue(hl_session *s, hl_error *err)
 {
     const hl_plan *p = s->plan;
-    s->crossing = hl_alloc_tensor(p->in_bytes + p->out_bytes);
+    s->crossing = hl_alloc_tensor(p->in_bytes + p->out_bytes, HL_USE_IO);
     if (!s->crossing)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for %zu bytes of inputs and outputs",
                        p->in_bytes + p->out_bytes);
@@ -269,7 +269,7 @@ hl_status hl_session_bind(hl_session *s, hl_error *err)
         status = allocate_records(s, err);
     if (status == HL_OK)
         status = bind_store(s, err);
-    if (status == HL_OK && (status = allocate(s, p->memory.arena, &s->arena, err)) != HL_OK)
+    if (status == HL_OK && (status = allocate(s, p->memory.arena, HL_USE_ARENA, &s->arena, err)) != HL_OK)
         return too_large(s, err);
     if (status == HL_OK && s->table)
         status = open_queue(s, err);

@@ -81,6 +81,13 @@ static inline hl_buffer *hl_newest(hl_values *v)
     return &v->buffer[v->now];
 }
 
+static inline hl_use hl_entry_use(const hl_entry *e, hl_dtype dtype)
+{
+    if (dtype != e->dtype)
+        return HL_USE_COPIES;
+    return e->role == HL_PARAMETER ? HL_USE_PARAMETERS : HL_USE_OPTIMIZER;
+}
+
 /* Writes the initial values to the host's memory, which is there and zero (param_initial.c). */
 void hl_entry_initialise(const hl_params *params, const hl_entry *e);
 

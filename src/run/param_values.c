@@ -15,7 +15,7 @@ hl_status hl_buffer_allocate(const hl_params *params, const hl_entry *e, hl_dtyp
         hl_status status = params->table->allocate(params->device, bytes, &b->data, err);
         return status == HL_OK ? HL_OK : hl_fail_prefix(err, "parameter '%s'", e->name);
     }
-    b->data = hl_alloc_tensor(bytes);
+    b->data = hl_alloc_tensor(bytes, hl_entry_use(e, dtype));
     if (!b->data)
         return hl_fail(err, HL_ERR_MEMORY, "parameter '%s': no memory for its %zu bytes; use a smaller model",
                        e->name, bytes);

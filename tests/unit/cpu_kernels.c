@@ -43,7 +43,7 @@ static void run(const hl_kernel *kernel, hl_call *c)
     c->clock = &the_clock;
     if (kernel->prepare)
         assert_int_equal(kernel->prepare(c, &err), HL_OK);
-    void *workspace = hl_alloc_tensor(c->workspace_bytes + 64);
+    void *workspace = hl_alloc_tensor(c->workspace_bytes + 64, HL_USE_OTHER);
     assert_non_null(workspace);
     memset(workspace, 0xff, c->workspace_bytes + 64);
     c->workspace = workspace;

@@ -140,7 +140,8 @@ static void check_packed(int64_t M, int64_t N, int64_t K, bool ta, bool tb)
     size_t left_bytes = 0, right_bytes = 0;
     assert_true(hl_gemm_left_bytes(M, K, &left_bytes) && hl_gemm_right_bytes(K, N, &right_bytes));
     assert_true(left_bytes % 64 == 0 && right_bytes % 64 == 0);
-    float *left = hl_alloc_tensor(left_bytes + 64), *right = hl_alloc_tensor(right_bytes + 64);
+    float *left = hl_alloc_tensor(left_bytes + 64, HL_USE_OTHER),
+          *right = hl_alloc_tensor(right_bytes + 64, HL_USE_OTHER);
     assert_true(left && right);
     hl_gemm_pack_left(ta, M, K, a.data, a.ld, left);
     hl_gemm_pack_right(tb, K, N, b.data, b.ld, right);
