@@ -18,10 +18,8 @@ static hl_status draw(const char *from, const char *to, hl_error *err)
     hl_status status = hl_file_read_text(from, MOST_BYTES, &text, &size, err);
     if (status == HL_OK && !(result = hl_json_parse(text, size, from, err)))
         status = err->status;
-    if (status == HL_OK && (status = hl_report_check(result, err)) != HL_OK)
+    if (status == HL_OK && (status = hl_report_write(result, to, err)) == HL_ERR_DATA)
         hl_fail_prefix(err, "%s", from);
-    if (status == HL_OK)
-        status = hl_report_write(result, to, err);
     json_decref(result);
     hl_free(text);
     if (status == HL_OK)

@@ -169,35 +169,47 @@ void hl_figure_line(hl_figure *f, const hl_rows *rows, size_t y, const char *sty
     hl_line_append(&line, &f->page->html, class);
 }
 
-/* One area from the axis up and back to it: rows i..end-1. Points between two of the same height are left
- * out. */
-static void append_run(hl_figure *f, const hl_rows *rows, size_t y, size_t i, size_t end)
+/* One edge of an area, from row i to row end-1 or back. Points between two of the same height are left out.
+ */
+static void append_edge(hl_figure *f, const hl_rows *rows, size_t y, size_t i, size_t end, bool back)
 {
-    hl_text *t = &f->page->html;
-    bool alone = end == i + 1; /* a sliver, for it has no width */
-    hl_line_place at = place_row(f, rows, i, y);
-    hl_text_appendf(t, "M%.1f %.1fV%.1f", at.x - (alone ? 1 : 0), f->y.from, at.y);
-    double before = at.y;
-    for (size_t k = i + 1; k < end; k++) {
-        at = place_row(f, rows, k, y);
-        double next = k + 1 < end ? place_row(f, rows, k + 1, y).y : NAN;
+    double before = NAN;
+    for (size_t k = i; k < end; k++) {
+        size_t row = back ? end - 1 - (k - i) : k;
+        hl_line_place at = place_row(f, rows, row, y);
+        double next = k + 1 < end ? place_row(f, rows, back ? row - 1 : row + 1, y).y : NAN;
         if (fabs(at.y - before) < 0.05 && fabs(at.y - next) < 0.05)
             continue;
-        hl_text_appendf(t, "L%.1f %.1f", at.x, at.y);
+        hl_text_appendf(&f->page->html, "%s%.1f %.1f", k == i && !back ? "M" : "L", at.x, at.y);
         before = at.y;
     }
-    hl_text_appendf(t, alone ? "h2V%.1fz" : "V%.1fz", f->y.from);
 }
 
-void hl_figure_area(hl_figure *f, const hl_rows *rows, size_t y, const char *style)
+/* The area of the rows i..end-1, which have places. */
+static void append_run(hl_figure *f, const hl_rows *rows, size_t low, size_t high, size_t i, size_t end)
+{
+    hl_text *t = &f->page->html;
+    double first = place_row(f, rows, i, high).x;
+    append_edge(f, rows, high, i, end, false);
+    if (end == i + 1) /* has no width: a sliver */
+        hl_text_append(t, "h2");
+    if (low)
+        append_edge(f, rows, low, i, end, true);
+    else
+        hl_text_appendf(t, "V%.1fH%.1f", f->y.from, first);
+    hl_text_append(t, "z");
+}
+
+void hl_figure_area(hl_figure *f, const hl_rows *rows, size_t low, size_t high, const char *style)
 {
     hl_text_appendf(&f->page->html, "<path class=\"area %s\" d=\"", style);
     for (size_t i = 0; i < rows->n; i++) {
         size_t end = i;
-        while (end < rows->n && !isnan(place_row(f, rows, end, y).y))
+        while (end < rows->n && !isnan(place_row(f, rows, end, high).y) &&
+               (!low || !isnan(place_row(f, rows, end, low).y)))
             end++;
         if (end > i)
-            append_run(f, rows, y, i, end);
+            append_run(f, rows, low, high, i, end);
         i = end;
     }
     hl_text_append(&f->page->html, "\"/>\n");
@@ -235,7 +247,7 @@ void hl_figure_level(hl_figure *f, double y, const char *style)
 
 void hl_figure_key(hl_page *p, const char *style, const char *name, double value, hl_unit unit)
 {
-    hl_text_appendf(&p->html, "<li><span class=\"key %s\"></span>", style);
+    hl_text_appendf(&p->html, "<li><span class=\"key stroke %s\"></span>", style);
     hl_page_text(p, name);
     if (!isnan(value)) {
         hl_text_append(&p->html, " <b>");

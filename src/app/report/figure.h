@@ -8,6 +8,8 @@
 
 /* In the units of its viewBox; on a screen of 360 pixels they are a little less than one each. */
 enum { HL_FIGURE_WIDTH = 400, HL_FIGURE_PLOT = 160, HL_FIGURE_NOTE = 15 };
+/* More moments than this beside each other would not be seen. */
+enum { HL_FIGURE_MOMENTS = 240 };
 
 /* A figure begins with its title, and ends with keys to its marks. */
 void hl_figure_begin(hl_page *p, const char *title);
@@ -37,9 +39,10 @@ typedef struct hl_figure_frame {
 /* Opens the drawing and draws the frame. */
 hl_figure hl_figure_plot(hl_page *p, const hl_figure_frame *frame);
 
-/* Column y of the rows over column 0, as a line, and as the area between it and the x axis. */
+/* Column y of the rows over column 0 as a line, and the area between two columns; low 0: from the x axis on.
+ */
 void hl_figure_line(hl_figure *f, const hl_rows *rows, size_t y, const char *style);
-void hl_figure_area(hl_figure *f, const hl_rows *rows, size_t y, const char *style);
+void hl_figure_area(hl_figure *f, const hl_rows *rows, size_t low, size_t high, const char *style);
 /* A vertical line with a label above the plot. */
 typedef struct hl_mark {
     double x; /* NaN: none */
@@ -50,7 +53,7 @@ void hl_figure_marks(hl_figure *f, const hl_mark *marks, int n);
 /* A horizontal line. */
 void hl_figure_level(hl_figure *f, double y, const char *style);
 
-/* A list of keys, each a coloured box, a name and a value: <ul class="keys">, then these, then </ul>. */
+/* A list of keys to lines, each with a name and a value: <ul class="keys">, then these, then </ul>. */
 void hl_figure_key(hl_page *p, const char *style, const char *name, double value, hl_unit unit);
 
 #endif

@@ -34,7 +34,7 @@ static stack read_stack(const json_t *memory, hl_text *html)
     s.rows = hl_rows_read(json_object_get(categories, "rows"), json_array_size(s.names) + 1, html);
     s.rss = hl_rows_read(json_object_get(memory, "timeline"), 2, html);
     hl_rows_stack(&s.rows, 1);
-    hl_rows_thin(&s.rows, HL_FIGURE_WIDTH, s.rows.columns - 1);
+    hl_rows_thin(&s.rows, HL_FIGURE_MOMENTS, s.rows.columns - 1);
     if (hl_rows_extent(&s.rows, s.rows.columns - 1, y) && hl_rows_extent(&s.rows, 0, x)) {
         s.most = y[1];
         s.seconds = x[1];
@@ -57,6 +57,8 @@ static void append_numbers(hl_figure *f, const stack *s)
             double bottom = c ? hl_axis_place(&f->y, hl_rows_at(&s->rows, i, c)) : f->y.from;
             /* Of places as good, the one nearest to the middle. */
             bool nearer = fabs(at - HL_FIGURE_WIDTH / 2.0) < fabs(x - HL_FIGURE_WIDTH / 2.0);
+            if (isnan(at))
+                continue;
             if (bottom - top > room + 1 || (bottom - top > room - 1 && nearer)) {
                 room = bottom - top;
                 x = at;
@@ -113,7 +115,7 @@ static void draw_stack(hl_page *p, stack *s)
          c-- > 0;) { /* each area covers the lower part of the one above */
         char style[32];
         snprintf(style, sizeof style, "k%zu", c % HL_KEYS);
-        hl_figure_area(&f, &s->rows, c + 1, style);
+        hl_figure_area(&f, &s->rows, 0, c + 1, style);
     }
     hl_figure_line(&f, &s->rss, 1, "ink");
     append_numbers(&f, s);
@@ -133,22 +135,22 @@ static double over(double measured, double planned)
 
 static void append_categories(hl_page *p, const json_t *memory)
 {
-    static const char *const heads[] = {"category", "planned", "now", "peak", "peak over plan", NULL};
+    static const char *const heads[] = {"category", "planned", "now", "peak", "over plan"};
     const json_t *list = json_object_get(memory, "categories");
-    hl_page_table(p, "Planned and measured memory by category", heads);
+    hl_page_table(p, "Planned and measured memory by category", "lrrrr", heads);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *c = json_array_get(list, i);
         double planned = hl_page_number(c, "planned");
         hl_page_row(p, hl_page_string(c, "name"), (int)i);
         if (isnan(planned))
-            hl_page_cell_text(p, hl_page_reason(c, "planned", "not planned"));
+            hl_text_append(&p->html, "<td>not planned</td>");
         else
             hl_page_cell(p, c, "planned", HL_UNIT_BYTES);
         hl_page_cell(p, c, "current", HL_UNIT_BYTES);
         hl_page_cell(p, c, "peak", HL_UNIT_BYTES);
         double more = over(hl_page_number(c, "peak"), planned);
         if (isnan(more))
-            hl_page_cell_text(p, "\u2013");
+            hl_text_append(&p->html, "<td>\u2013</td>");
         else
             hl_page_cell_quantity(p, more, HL_UNIT_FRACTION, "");
         hl_page_row_end(p);
@@ -158,10 +160,10 @@ static void append_categories(hl_page *p, const json_t *memory)
 
 static void append_largest(hl_page *p, const json_t *memory)
 {
-    static const char *const heads[] = {"tensor", "part of the model", "bytes", NULL};
+    static const char *const heads[] = {"tensor", "part", "bytes"};
     const json_t *list = json_object_get(memory, "largest");
     double most = 0;
-    hl_page_table(p, "Largest tensors alive at the peak", heads);
+    hl_page_table(p, "Largest tensors alive at the peak", "llr", heads);
     for (size_t i = 0; i < json_array_size(list); i++)
         most = fmax(most, hl_page_number(json_array_get(list, i), "bytes"));
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -191,7 +193,7 @@ static void append_peak(hl_page *p, const json_t *memory)
         hl_text_append(&p->html, *hl_page_string(at, "section") ? " in " : "");
         hl_page_text(p, hl_page_string(at, "section"));
     } else {
-        hl_page_absent(p, hl_page_reason(memory, "peak_at", "the result gives no reason"));
+        hl_page_absent(p, hl_page_reason(memory, "peak_at", ""));
     }
     hl_page_fact_end(p);
 }
@@ -247,8 +249,7 @@ static void append_facts(hl_page *p, const json_t *memory)
     hl_page_fact(p, "device memory");
     bool cpu = !strcmp(hl_page_string(p->result, "device"), "cpu");
     hl_page_quantity(p, hl_page_number(memory, "device_bytes"), HL_UNIT_BYTES,
-                     hl_page_reason(memory, "device_bytes",
-                                    cpu ? "the CPU has none of its own" : "the result gives no reason"));
+                     hl_page_reason(memory, "device_bytes", cpu ? "the CPU has none of its own" : ""));
     hl_page_fact_end(p);
     hl_page_fact_value(p, "fragmentation", memory, "fragmentation", HL_UNIT_FRACTION);
     hl_page_fact_value(p, "versions of the parameters", memory, "versions", HL_UNIT_COUNT);
@@ -260,7 +261,7 @@ void hl_page_memory(hl_page *p, const json_t *memory)
 {
     stack s = read_stack(memory, &p->html);
     append_facts(p, memory);
-    hl_text_append(&p->html, "<div class=\"cards\">\n");
+    hl_text_append(&p->html, "<div class=\"cards wide\">\n");
     if (s.most > 0)
         draw_stack(p, &s);
     else

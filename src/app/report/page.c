@@ -34,7 +34,8 @@ void hl_page_text(hl_page *p, const char *text)
 
 void hl_page_absent(hl_page *p, const char *reason)
 {
-    hl_text_append(&p->html, "<span class=\"absent\">not measured: ");
+    hl_text_append(&p->html,
+                   *reason ? "<span class=\"absent\">not measured: " : "<span class=\"absent\">not measured");
     hl_page_text(p, reason);
     hl_text_append(&p->html, "</span>");
 }
@@ -52,9 +53,14 @@ void hl_page_quantity(hl_page *p, double value, hl_unit unit, const char *reason
         hl_text_append(&p->html, q.shown.text);
 }
 
+hl_digits hl_page_ms(double ms)
+{
+    return hl_quantity_of(ms, HL_UNIT_MS).shown;
+}
+
 static const char *reason_of(const json_t *object, const char *key)
 {
-    return hl_page_reason(object, key, "the result gives no reason");
+    return hl_page_reason(object, key, "");
 }
 
 void hl_page_value(hl_page *p, const json_t *object, const char *key, hl_unit unit)
@@ -93,9 +99,9 @@ void hl_page_table_begin(hl_page *p, const char *caption)
     hl_text_append(t, "</caption>\n<thead><tr>");
 }
 
-void hl_page_table_head(hl_page *p, const char *name)
+static void append_head(hl_page *p, char side, const char *name)
 {
-    hl_text_append(&p->html, "<th scope=\"col\">");
+    hl_text_append(&p->html, side == 'l' ? "<th scope=\"col\" class=\"words\">" : "<th scope=\"col\">");
     hl_page_text(p, name);
     hl_text_append(&p->html, "</th>");
 }
@@ -105,11 +111,11 @@ void hl_page_table_body(hl_page *p)
     hl_text_append(&p->html, "</tr></thead>\n<tbody>\n");
 }
 
-void hl_page_table(hl_page *p, const char *caption, const char *const *heads)
+void hl_page_table(hl_page *p, const char *caption, const char *sides, const char *const *heads)
 {
     hl_page_table_begin(p, caption);
-    for (; *heads; heads++)
-        hl_page_table_head(p, *heads);
+    for (size_t i = 0; sides[i]; i++)
+        append_head(p, sides[i], heads[i]);
     hl_page_table_body(p);
 }
 

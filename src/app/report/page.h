@@ -22,9 +22,11 @@ const char *hl_page_reason(const json_t *object, const char *key, const char *ot
 
 /* Text of the world. */
 void hl_page_text(hl_page *p, const char *text);
-/* The value with its unit; NaN is "not measured" and the reason. */
+/* The value with its unit; NaN is "not measured" and the reason; "": it is not known. */
 void hl_page_quantity(hl_page *p, double value, hl_unit unit, const char *reason);
 void hl_page_absent(hl_page *p, const char *reason);
+/* Milliseconds as text. */
+hl_digits hl_page_ms(double ms);
 /* The quantity of a key. */
 void hl_page_value(hl_page *p, const json_t *object, const char *key, hl_unit unit);
 
@@ -36,12 +38,12 @@ void hl_page_fact_end(hl_page *p);
 /* A fact that is a value. */
 void hl_page_fact_value(hl_page *p, const char *name, const json_t *object, const char *key, hl_unit unit);
 
-/* A table in a box of its own, which scrolls where the screen is narrower: its heads, then its rows. */
+/* A table in a box of its own, which scrolls where the screen is narrower. Heads come between the first two,
+ * rows after them. */
 void hl_page_table_begin(hl_page *p, const char *caption);
-void hl_page_table_head(hl_page *p, const char *name);
 void hl_page_table_body(hl_page *p);
-/* The three in one; NULL ends heads. */
-void hl_page_table(hl_page *p, const char *caption, const char *const *heads);
+/* Both, and heads: as many as sides has letters, words at the left (l), numbers at the right (r). */
+void hl_page_table(hl_page *p, const char *caption, const char *sides, const char *const *heads);
 void hl_page_table_end(hl_page *p);
 /* A row begins with its name; key: the number it has in the chart beside, HL_NO_KEY: none. */
 enum { HL_KEYS = 11, HL_NO_KEY = -1 }; /* as many colours as keys: style.c */
@@ -53,8 +55,10 @@ void hl_page_cell_text(hl_page *p, const char *text);
 
 /* ------------------------------------------------------------------ the parts */
 
-extern const char hl_page_style[];
+extern const char *const hl_page_style[]; /* NULL ends it */
 void hl_page_summary(hl_page *p);
+/* The latencies of all phases in one chart. */
+void hl_page_ranges(hl_page *p);
 void hl_page_phase(hl_page *p, const json_t *phase, size_t index);
 /* The latency of a phase's inference, or the step times of its training. */
 void hl_page_times(hl_page *p, const json_t *run, bool training);

@@ -43,6 +43,11 @@ static void append_work(hl_page *p, const json_t *run, const char *count, const 
     hl_page_fact_value(p, "batch", run, "batch", HL_UNIT_COUNT);
     hl_page_fact_value(p, counted, run, count, HL_UNIT_COUNT);
     hl_page_fact_value(p, "threads", run, "threads", HL_UNIT_COUNT);
+    if (*hl_page_string(run, "precision")) {
+        hl_page_fact(p, "precision");
+        hl_page_text(p, hl_page_string(run, "precision"));
+        hl_page_fact_end(p);
+    }
 }
 
 static void append_inference(hl_page *p, const json_t *run)
@@ -69,14 +74,13 @@ static void append_training(hl_page *p, const json_t *run)
     hl_page_fact_value(p, "steps skipped", run, "skipped", HL_UNIT_COUNT);
     hl_text_append(&p->html, "</dl>\n<div class=\"cards\">\n");
     hl_page_times(p, run, true);
-    hl_page_loss(p, run);
     hl_text_append(&p->html, "</div>\n");
 }
 
 static void append_absent_part(hl_page *p, const json_t *phase, const char *key)
 {
     hl_text_append(&p->html, "<p>");
-    hl_page_absent(p, hl_page_reason(phase, key, "the result gives no reason"));
+    hl_page_absent(p, hl_page_reason(phase, key, ""));
     hl_text_append(&p->html, "</p>\n");
 }
 

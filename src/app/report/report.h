@@ -8,8 +8,10 @@
  * not, by its path ("phases[2].inference.latency_ms.p99: ..."). Keys that are not known are left alone. */
 hl_status hl_report_check(const json_t *result, hl_error *err);
 
-/* Checks result, and replaces path by its page: well-formed as XML too, without scripts. HL_ERR_DATA,
- * HL_ERR_IO, HL_ERR_MEMORY; after an error path is what it was. */
+/* Checks result and makes its page (hl_free): well-formed as XML too, without scripts. HL_ERR_DATA,
+ * HL_ERR_MEMORY. */
+hl_status hl_report_html(const json_t *result, char **html, hl_error *err);
+/* Replaces path by it. Also HL_ERR_IO; after an error path is what it was, as hl_file_save has it. */
 hl_status hl_report_write(const json_t *result, const char *path, hl_error *err);
 
 #endif

@@ -79,11 +79,11 @@ static void append_limits(hl_page *p, const char *where, const json_t *limits)
 
 static void append_verdict(hl_page *p)
 {
-    static const char *const heads[] = {"limit", "of", "allowed", "measured", "result", NULL};
+    static const char *const heads[] = {"limit", "where", "allowed", "measured", "result"};
     const json_t *phases = json_object_get(p->result, "phases");
     if (!count_all_limits(p->result).all)
         return;
-    hl_page_table(p, "Limits", heads);
+    hl_page_table(p, "Limits", "llrrr", heads);
     append_limits(p, "the whole run", json_object_get(p->result, "limits"));
     for (size_t i = 0; i < json_array_size(phases); i++) {
         const json_t *phase = json_array_get(phases, i);
@@ -123,7 +123,7 @@ static void append_machine(hl_page *p)
     if (*hl_page_string(m, "processor"))
         hl_page_text(p, hl_page_string(m, "processor"));
     else
-        hl_page_absent(p, hl_page_reason(m, "processor", "the result gives no reason"));
+        hl_page_absent(p, hl_page_reason(m, "processor", ""));
     hl_text_append(&p->html, "<small>cores: ");
     hl_page_value(p, m, "cores", HL_UNIT_COUNT);
     hl_text_append(&p->html, "; memory: ");
@@ -134,7 +134,7 @@ static void append_machine(hl_page *p)
     if (*hl_page_string(m, "gpu"))
         hl_page_text(p, hl_page_string(m, "gpu"));
     else
-        hl_page_absent(p, hl_page_reason(m, "gpu", "the result gives no reason"));
+        hl_page_absent(p, hl_page_reason(m, "gpu", ""));
     hl_page_fact_end(p);
 }
 
@@ -148,15 +148,27 @@ static void append_fact_text(hl_page *p, const char *name, const char *text, con
     hl_page_fact_end(p);
 }
 
-static void append_run(hl_page *p)
+/* When, in the words of people, and for how long. */
+static void append_started(hl_page *p)
 {
     const json_t *phases = json_object_get(p->result, "phases");
+    const char *at = hl_page_string(p->result, "started");
+    bool known = strlen(at) == 20 && at[10] == 'T' && at[19] == 'Z'; /* 2026-11-21T17:00:00Z */
     double seconds = 0;
-    char version[80], phase_count[48];
+    char day[12] = "", rest[128] = "";
     for (size_t i = 0; i < json_array_size(phases); i++)
         seconds += hl_page_number(json_array_get(phases, i), "seconds");
+    if (known)
+        snprintf(day, sizeof day, "%.10s", at);
+    snprintf(rest, sizeof rest, "%.8s%s%s in phases: %zu", known ? at + 11 : "", known ? " UTC, " : "",
+             hl_quantity_of(seconds, HL_UNIT_SECONDS).shown.text, json_array_size(phases));
+    append_fact_text(p, "started", known ? day : at, rest);
+}
+
+static void append_run(hl_page *p)
+{
+    char version[80];
     snprintf(version, sizeof version, "hl %s", hl_excerpt_of(hl_page_string(p->result, "hl")).text);
-    snprintf(phase_count, sizeof phase_count, "phases: %zu", json_array_size(phases));
     hl_text_append(&p->html, "<dl class=\"facts\">\n");
     append_fact_text(p, "configuration", hl_page_string(p->result, "config"), version);
     hl_page_fact(p, "model");
@@ -166,8 +178,7 @@ static void append_run(hl_page *p)
     append_fact_text(p, "device", hl_page_string(p->result, "device"),
                      hl_page_string(p->result, "precision"));
     append_machine(p);
-    append_fact_text(p, "started", hl_page_string(p->result, "started"), "");
-    append_fact_text(p, "measured", hl_quantity_of(seconds, HL_UNIT_SECONDS).shown.text, phase_count);
+    append_started(p);
     hl_text_append(&p->html, "</dl>\n");
 }
 
@@ -192,7 +203,7 @@ static const line lines[] = {
     {"p99.9", "inference", "latency_ms", "p99.9", HL_UNIT_MS, NULL},
     {"max", "inference", "latency_ms", "max", HL_UNIT_MS, NULL},
     {"deadlines missed", "inference", NULL, "missed", HL_UNIT_COUNT, "deadline_ms"},
-    {"of all", "inference", NULL, "miss_rate", HL_UNIT_FRACTION, "deadline_ms"},
+    {"share missed", "inference", NULL, "miss_rate", HL_UNIT_FRACTION, "deadline_ms"},
     {.name = "Training"},
     {"batch", "training", NULL, "batch", HL_UNIT_COUNT, NULL},
     {"samples", "training", NULL, "samples_per_s", HL_UNIT_PER_SECOND, NULL},
@@ -208,10 +219,26 @@ static const line lines[] = {
     {"CPU of the process", "system", NULL, "process_cpu_percent", HL_UNIT_PERCENT, NULL},
 };
 
+/* Whether a phase has this at all, measured or not. */
 static bool applies(const line *l, const json_t *phase)
 {
     const json_t *part = json_object_get(phase, l->part);
-    return json_is_object(part) && (!l->where || !json_is_null(json_object_get(part, l->where)));
+    if (json_is_object(part))
+        return !l->where || !json_is_null(json_object_get(part, l->where));
+    return *hl_page_reason(phase, l->part, "");
+}
+
+static void append_cell(hl_page *p, const line *l, const json_t *phase)
+{
+    const json_t *part = json_object_get(phase, l->part);
+    if (!applies(l, phase))
+        hl_text_append(&p->html, "<td>\u2013</td>");
+    else if (!json_is_object(part))
+        hl_page_cell_quantity(p, NAN, l->unit, hl_page_reason(phase, l->part, ""));
+    else if (l->object && !json_is_object(json_object_get(part, l->object)))
+        hl_page_cell_quantity(p, NAN, l->unit, hl_page_reason(part, l->object, ""));
+    else
+        hl_page_cell(p, l->object ? json_object_get(part, l->object) : part, l->key, l->unit);
 }
 
 static void append_line(hl_page *p, const line *l, const json_t *phases)
@@ -222,13 +249,8 @@ static void append_line(hl_page *p, const line *l, const json_t *phases)
     if (!any)
         return;
     hl_page_row(p, l->name, HL_NO_KEY);
-    for (size_t i = 0; i < json_array_size(phases); i++) {
-        const json_t *part = json_object_get(json_array_get(phases, i), l->part);
-        if (applies(l, json_array_get(phases, i)))
-            hl_page_cell(p, l->object ? json_object_get(part, l->object) : part, l->key, l->unit);
-        else
-            hl_text_append(&p->html, "<td>\u2013</td>");
-    }
+    for (size_t i = 0; i < json_array_size(phases); i++)
+        append_cell(p, l, json_array_get(phases, i));
     hl_page_row_end(p);
 }
 
@@ -240,9 +262,12 @@ static void append_phases(hl_page *p)
         return;
     }
     hl_page_table_begin(p, "The phases beside each other");
-    hl_page_table_head(p, "phase");
-    for (size_t i = 0; i < json_array_size(phases); i++)
-        hl_page_table_head(p, hl_page_string(json_array_get(phases, i), "name"));
+    hl_text_append(&p->html, "<th scope=\"col\">phase</th>");
+    for (size_t i = 0; i < json_array_size(phases); i++) {
+        hl_text_appendf(&p->html, "<th scope=\"col\"><a href=\"#phase-%zu\">", i + 1);
+        hl_page_text(p, hl_page_string(json_array_get(phases, i), "name"));
+        hl_text_append(&p->html, "</a></th>");
+    }
     hl_page_table_body(p);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         if (lines[i].part)
@@ -256,28 +281,16 @@ static void append_phases(hl_page *p)
     hl_page_table_end(p);
 }
 
-static void append_contents(hl_page *p)
-{
-    const json_t *phases = json_object_get(p->result, "phases");
-    if (!json_array_size(phases))
-        return;
-    hl_text_append(&p->html, "<nav aria-label=\"Phases\"><ol>\n");
-    for (size_t i = 0; i < json_array_size(phases); i++) {
-        hl_text_appendf(&p->html, "<li><a href=\"#phase-%zu\">", i + 1);
-        hl_page_text(p, hl_page_string(json_array_get(phases, i), "name"));
-        hl_text_append(&p->html, "</a></li>\n");
-    }
-    hl_text_append(&p->html, "</ol></nav>\n");
-}
-
 void hl_page_summary(hl_page *p)
 {
     hl_text_append(&p->html, "<header>\n");
     append_headline(p);
     append_run(p);
-    hl_text_append(&p->html, "</header>\n<main>\n<section aria-label=\"Summary\">\n");
+    hl_text_append(&p->html,
+                   "</header>\n<main>\n<section class=\"summary\" aria-label=\"Summary\">\n<div>\n");
     append_verdict(p);
+    hl_page_ranges(p);
+    hl_text_append(&p->html, "</div>\n");
     append_phases(p);
-    append_contents(p);
     hl_text_append(&p->html, "</section>\n");
 }

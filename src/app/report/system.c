@@ -18,8 +18,8 @@ typedef struct cores {
 
 enum { NAME = 66, LOAD = 44, HEAD = 6 };
 
-/* A point more than this many in the whole chart would say nothing more. */
-enum { POINTS = 6000 };
+/* Of all cores together, so that many cores do not make a large file. */
+enum { POINTS = 4000 };
 
 static void append_core(hl_page *p, const cores *c, size_t core, bool labelled)
 {
@@ -28,7 +28,7 @@ static void append_core(hl_page *p, const cores *c, size_t core, bool labelled)
     hl_axis y = hl_axis_new(0, 100, false, false, 2, bottom, bottom - c->height + 3);
     hl_figure f = {p, c->x, y};
     hl_text_appendf(t, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", c->x.from, bottom, c->x.to);
-    hl_figure_area(&f, &c->rows, core + 1, "k0");
+    hl_figure_area(&f, &c->rows, 0, core + 1, "k0");
     if (!labelled)
         return;
     hl_text_appendf(t, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">core %zu</text>\n", c->x.from - 6,
@@ -63,52 +63,42 @@ static void draw_cores(hl_page *p, cores *c, const double seconds[2])
 
 static void append_gpu(hl_page *p, const json_t *system)
 {
-    static const char *const heads[] = {"GPU",          "load",        "memory", "clock",
-                                        "memory clock", "temperature", "power",  NULL};
     const json_t *gpu = json_object_get(system, "gpu"), *machine = json_object_get(p->result, "machine");
-    if (!json_is_object(gpu)) {
-        hl_text_append(&p->html, "<p>GPU ");
-        hl_page_absent(
-            p, hl_page_reason(system, "gpu", hl_page_reason(machine, "gpu", "the result gives no reason")));
-        hl_text_append(&p->html, "</p>\n");
+    hl_page_fact(p, "GPU");
+    if (json_is_object(gpu))
+        hl_page_text(p, *hl_page_string(machine, "gpu") ? hl_page_string(machine, "gpu") : "of unknown name");
+    else
+        hl_page_absent(p, hl_page_reason(system, "gpu", hl_page_reason(machine, "gpu", "")));
+    hl_page_fact_end(p);
+    if (!json_is_object(gpu))
         return;
-    }
-    hl_page_table(p, "GPU", heads);
-    hl_page_row(p, *hl_page_string(machine, "gpu") ? hl_page_string(machine, "gpu") : "GPU", HL_NO_KEY);
-    hl_page_cell(p, gpu, "utilisation_percent", HL_UNIT_PERCENT);
-    hl_page_cell(p, gpu, "memory_used_bytes", HL_UNIT_BYTES);
-    hl_page_cell(p, gpu, "clock_mhz", HL_UNIT_MHZ);
-    hl_page_cell(p, gpu, "memory_clock_mhz", HL_UNIT_MHZ);
-    hl_page_cell(p, gpu, "temperature_c", HL_UNIT_CELSIUS);
-    hl_page_cell(p, gpu, "power_w", HL_UNIT_WATT);
-    hl_page_row_end(p);
-    hl_page_table_end(p);
+    hl_page_fact_value(p, "GPU load", gpu, "utilisation_percent", HL_UNIT_PERCENT);
+    hl_page_fact_value(p, "GPU memory in use", gpu, "memory_used_bytes", HL_UNIT_BYTES);
+    hl_page_fact_value(p, "GPU clock", gpu, "clock_mhz", HL_UNIT_MHZ);
+    hl_page_fact_value(p, "GPU memory clock", gpu, "memory_clock_mhz", HL_UNIT_MHZ);
+    hl_page_fact_value(p, "GPU temperature", gpu, "temperature_c", HL_UNIT_CELSIUS);
+    hl_page_fact_value(p, "GPU power", gpu, "power_w", HL_UNIT_WATT);
 }
 
 void hl_page_system(hl_page *p, const json_t *system)
 {
     cores c = {.mean = json_object_get(system, "cpu_percent")};
+    double seconds[2];
     c.n = json_array_size(c.mean);
     c.rows = hl_rows_read(json_object_get(system, "timeline"), c.n + 1, &p->html);
-    hl_text_append(&p->html, "<dl class=\"facts\">\n");
-    hl_page_fact_value(p, "CPU of the process (100% is one core)", system, "process_cpu_percent",
-                       HL_UNIT_PERCENT);
-    hl_text_append(&p->html, "</dl>\n");
-    append_gpu(p, system);
     hl_text_append(&p->html, "<div class=\"cards\">\n");
-    double seconds[2];
     if (c.n && hl_rows_extent(&c.rows, 0, seconds)) {
-        size_t most = POINTS / c.n;
-        hl_rows_thin(&c.rows,
-                     most < 24    ? 24
-                     : most > 300 ? 300
-                                  : most,
-                     0); /* the last of those that become one */
+        double most = fmin(fmax(24, POINTS / (double)c.n), HL_FIGURE_MOMENTS);
+        hl_rows_thin(&c.rows, (size_t)most, 0); /* the last of those that become one */
         draw_cores(p, &c, seconds);
     } else {
         hl_figure_nothing(p, "Load of each core",
                           hl_page_reason(system, "timeline", "No moment was recorded."));
     }
-    hl_text_append(&p->html, "</div>\n");
+    hl_text_append(&p->html, "<dl class=\"facts\">\n");
+    hl_page_fact_value(p, "CPU of the process (100% is one core)", system, "process_cpu_percent",
+                       HL_UNIT_PERCENT);
+    append_gpu(p, system);
+    hl_text_append(&p->html, "</dl>\n</div>\n");
     hl_rows_free(&c.rows);
 }

@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 
+#include <string.h>
+
 /* XML as much as HTML: every element closed, every attribute quoted. */
 static void compose(hl_page *p)
 {
@@ -18,7 +20,8 @@ static void compose(hl_page *p)
     hl_text_append(&p->html, ", ");
     hl_page_text(p, hl_page_string(p->result, "config"));
     hl_text_append(&p->html, "</title>\n<style>\n");
-    hl_text_append(&p->html, hl_page_style);
+    for (const char *const *s = hl_page_style; *s; s++)
+        hl_text_append(&p->html, *s);
     hl_text_append(&p->html, "</style>\n</head>\n<body>\n");
     hl_page_summary(p);
     for (size_t i = 0; i < json_array_size(phases); i++)
@@ -26,18 +29,23 @@ static void compose(hl_page *p)
     hl_text_append(&p->html, "</main>\n</body>\n</html>\n");
 }
 
-hl_status hl_report_write(const json_t *result, const char *path, hl_error *err)
+hl_status hl_report_html(const json_t *result, char **html, hl_error *err)
 {
+    hl_page page = {.result = result};
     hl_status status = hl_report_check(result, err);
     if (status != HL_OK)
         return status;
-    hl_page page = {.result = result};
     compose(&page);
-    size_t size = page.html.size;
-    char *html = hl_text_take(&page.html);
-    if (!html)
-        return hl_fail(err, HL_ERR_MEMORY, "%s: no memory for the report", path);
-    status = hl_file_save(path, html, size, err);
+    *html = hl_text_take(&page.html);
+    return *html ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for the report");
+}
+
+hl_status hl_report_write(const json_t *result, const char *path, hl_error *err)
+{
+    char *html = NULL;
+    hl_status status = hl_report_html(result, &html, err);
+    if (status == HL_OK)
+        status = hl_file_save(path, html, strlen(html), err);
     hl_free(html);
     return status;
 }
