@@ -1,3 +1,4 @@
+/* The whole page, in the order in which it is read. */
 #include "app/report/report.h"
 
 #include "app/report/page.h"

@@ -177,8 +177,8 @@ static void append_run(hl_page *p)
     hl_page_fact_end(p);
     append_fact_text(p, "device", hl_page_string(p->result, "device"),
                      hl_page_string(p->result, "precision"));
-    append_machine(p);
     append_started(p);
+    append_machine(p);
     hl_text_append(&p->html, "</dl>\n");
 }
 
