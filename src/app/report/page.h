@@ -64,6 +64,7 @@ void hl_page_phase(hl_page *p, const json_t *phase, size_t index);
 void hl_page_times(hl_page *p, const json_t *run, bool training);
 void hl_page_loss(hl_page *p, const json_t *training);
 void hl_page_memory(hl_page *p, const json_t *memory);
+void hl_page_memory_stack(hl_page *p, const json_t *memory);
 void hl_page_system(hl_page *p, const json_t *system);
 
 #endif
