@@ -17,7 +17,7 @@ enum { POOL_FLOATS = 3 << 26 }; /* 768 MiB: each loop goes through far more than
 
 static hl_status measure_host(double seconds, hl_ceilings *c, hl_error *err)
 {
-    float *pool = hl_alloc_tensor(POOL_FLOATS * sizeof *pool);
+    float *pool = hl_alloc_tensor(POOL_FLOATS * sizeof *pool, HL_USE_OTHER);
     if (!pool)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the %zu MiB that bandwidth is measured on",
                        POOL_FLOATS * sizeof *pool >> 20);

@@ -1,12 +1,15 @@
 #include "app/chart.h"
 
 #include "app/chart_axis.h"
+#include "app/chart_line.h"
+#include "app/markup.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Pixels. The legend's rows come between title and plot, and move the plot down. */
@@ -33,106 +36,12 @@ static const char style[] =
     "}\n"
     "</style>\n";
 
-static void append_escaped(hl_text *t, const char *string)
-{
-    for (; *string; string++) {
-        if (*string == '<')
-            hl_text_append(t, "&lt;");
-        else if (*string == '>')
-            hl_text_append(t, "&gt;");
-        else if (*string == '&')
-            hl_text_append(t, "&amp;");
-        else if ((unsigned char)*string < 0x20) /* XML has no way to say these */
-            hl_text_append(t, " ");
-        else
-            hl_text_append_bytes(t, string, 1);
-    }
-}
-
 static bool is_drawn(double x, double y, bool log_y)
 {
     return fabs(x) <= 1e300 && fabs(y) <= 1e300 && (!log_y || y >= 1e-290);
 }
 
 /* ------------------------------------------------------------------ lines */
-
-typedef struct place {
-    double x, y; /* pixels */
-} place;
-
-/* What is left of the points in one column of pixels, in the order they came. */
-typedef struct column {
-    double at;
-    place first, least, most, last;
-    bool least_first; /* the least came before the greatest */
-    bool any;
-} column;
-
-/* A series on its way to a path: runs between gaps. */
-typedef struct pen {
-    hl_text path, dots;
-    column column;
-    place begin, end; /* of the run */
-    int points;       /* in the run */
-    bool gap;         /* since the last point */
-    int colour;
-} pen;
-
-static void put(pen *p, place at)
-{
-    if (p->points && at.x == p->end.x && at.y == p->end.y)
-        return;
-    hl_text_appendf(&p->path, "%s%.1f %.1f", p->points ? "L" : "M", at.x, at.y);
-    if (!p->points++)
-        p->begin = at;
-    p->end = at;
-}
-
-static void flush_column(pen *p)
-{
-    const column *c = &p->column;
-    if (!c->any)
-        return;
-    put(p, c->first);
-    put(p, c->least_first ? c->least : c->most);
-    put(p, c->least_first ? c->most : c->least);
-    put(p, c->last);
-    p->column.any = false;
-}
-
-/* A run of one point is no line: it gets a dot. */
-static void end_run(pen *p)
-{
-    flush_column(p);
-    if (p->points == 1)
-        hl_text_appendf(&p->dots, "<circle class=\"d%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>\n", p->colour,
-                        p->begin.x, p->begin.y);
-    p->points = 0;
-    p->gap = false;
-}
-
-/* A gap narrower than a pixel cannot be seen, and is not drawn. */
-static void move(pen *p, place at)
-{
-    column *c = &p->column;
-    double x = floor(at.x);
-    if (!c->any || x != c->at) {
-        if (p->gap && fabs(at.x - c->last.x) >= 1)
-            end_run(p);
-        flush_column(p);
-        *c = (column){.at = x, .first = at, .least = at, .most = at, .last = at, .any = true};
-    }
-    p->gap = false;
-    c->last = at;
-    if (at.y < c->least.y) {
-        c->least = at;
-        c->least_first = false;
-    }
-    if (at.y > c->most.y) {
-        c->most = at;
-        c->least_first = true;
-    }
-}
 
 static const char *dash_of(size_t series)
 {
@@ -143,21 +52,17 @@ static const char *dash_of(size_t series)
 static void append_series(hl_text *t, const hl_chart_series *s, size_t index, const hl_axis *x,
                           const hl_axis *y)
 {
-    pen p = {.colour = (int)(index % COLOURS)};
+    char dot_class[16], line_class[32];
+    snprintf(dot_class, sizeof dot_class, "d%d", (int)(index % COLOURS));
+    snprintf(line_class, sizeof line_class, "line c%d%s", (int)(index % COLOURS), dash_of(index));
+    hl_line line = {.dot_class = dot_class};
     for (size_t i = 0; i < s->n; i++) {
         if (is_drawn(s->x[i], s->y[i], y->log))
-            move(&p, (place){hl_axis_place(x, s->x[i]), hl_axis_place(y, s->y[i])});
+            hl_line_to(&line, hl_axis_place(x, s->x[i]), hl_axis_place(y, s->y[i]));
         else
-            p.gap = true;
+            hl_line_lift(&line);
     }
-    end_run(&p);
-    char *path = hl_text_take(&p.path), *dots = hl_text_take(&p.dots);
-    if (path && dots)
-        hl_text_appendf(t, "<path class=\"line c%d%s\" d=\"%s\"/>\n%s", p.colour, dash_of(index), path, dots);
-    else
-        t->failed = true;
-    hl_free(path);
-    hl_free(dots);
+    hl_line_append(&line, t, line_class);
 }
 
 /* ------------------------------------------------------------------ around them */
@@ -165,10 +70,7 @@ static void append_series(hl_text *t, const hl_chart_series *s, size_t index, co
 /* Width of a text in the legend's letters, about. */
 static int text_width(const char *string)
 {
-    int characters = 0;
-    for (; *string; string++)
-        characters += ((unsigned char)*string & 0xC0) != 0x80;
-    return 8 * characters;
+    return 8 * hl_markup_letters(string);
 }
 
 /* Returns its number of rows; t NULL only counts them. */
@@ -186,7 +88,7 @@ static int append_legend(hl_text *t, const hl_chart *chart)
         if (t) {
             hl_text_appendf(t, "<path class=\"line c%d%s\" d=\"M%d %dh24\"/><text x=\"%d\" y=\"%d\">",
                             (int)(i % COLOURS), dash_of(i), x, y - 4, x + 32, y);
-            append_escaped(t, name.text);
+            hl_markup_append(t, name.text);
             hl_text_append(t, "</text>\n");
         }
         x += width;
@@ -218,13 +120,13 @@ static void append_labels(hl_text *t, const hl_chart *chart, const hl_axis *y)
 {
     double middle = (y->from + y->to) / 2;
     hl_text_appendf(t, "<text class=\"title\" x=\"%d\" y=\"28\">", LEFT);
-    append_escaped(t, chart->title);
+    hl_markup_append(t, chart->title);
     hl_text_appendf(t, "</text>\n<text x=\"%d\" y=\"%.1f\" text-anchor=\"middle\">", (LEFT + RIGHT) / 2,
                     y->from + 42);
-    append_escaped(t, chart->x_label);
+    hl_markup_append(t, chart->x_label);
     hl_text_appendf(t, "</text>\n<text transform=\"translate(18 %.1f) rotate(-90)\" text-anchor=\"middle\">",
                     middle);
-    append_escaped(t, chart->y_label);
+    hl_markup_append(t, chart->y_label);
     hl_text_append(t, "</text>\n");
 }
 
@@ -267,7 +169,7 @@ char *hl_chart_svg(const hl_chart *chart)
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
         "role=\"img\">\n<title>",
         WIDTH, height, WIDTH, height);
-    append_escaped(&t, chart->title);
+    hl_markup_append(&t, chart->title);
     hl_text_append(&t, "</title>\n");
     hl_text_append(&t, style);
     hl_text_appendf(&t, "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n", WIDTH, height);
