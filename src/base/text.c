@@ -2,8 +2,10 @@
 
 #include "base/memory.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Room for n more bytes and the terminating zero. */
@@ -147,4 +149,53 @@ hl_excerpt hl_excerpt_of(const char *string)
     }
     e.text[n] = 0;
     return e;
+}
+
+/* ------------------------------------------------------------------ sizes */
+
+/* Bytes per unit; 0: there is no such unit. */
+static size_t unit_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } units[] = {
+        {"", 1},
+        {"B", 1},
+        {"kB", 1000},
+        {"MB", 1000000},
+        {"GB", 1000000000},
+        {"TB", 1000000000000},
+        {"KiB", (size_t)1 << 10},
+        {"MiB", (size_t)1 << 20},
+        {"GiB", (size_t)1 << 30},
+        {"TiB", (size_t)1 << 40},
+    };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(units[i].name, name))
+            return units[i].bytes;
+    return 0;
+}
+
+/* Whole numbers are exact, others have the 53 bits of a double. */
+bool hl_parse_size(const char *text, size_t *bytes)
+{
+    size_t digits = strspn(text, "0123456789");
+    char *end;
+    if (!digits)
+        return false;
+    errno = 0;
+    if (!text[digits] || !strchr(".eE", text[digits])) {
+        unsigned long long n = strtoull(text, &end, 10);
+        size_t unit = unit_of(end), product;
+        if (errno || !unit || n > SIZE_MAX || !hl_size_mul((size_t)n, unit, &product))
+            return false;
+        *bytes = product;
+        return true;
+    }
+    double x = strtod(text, &end), product = x * (double)unit_of(end);
+    if (errno || !unit_of(end) || product >= (double)SIZE_MAX || (x > 0 && product < 1))
+        return false;
+    *bytes = (size_t)product;
+    return true;
 }

@@ -1,4 +1,4 @@
-/* Text that grows, and words that are nearly right. */
+/* Text that grows, words that are nearly right, and sizes. */
 #ifndef HL_BASE_TEXT_H
 #define HL_BASE_TEXT_H
 
@@ -26,6 +26,11 @@ size_t hl_edit_distance(const char *a, const char *b);
 /* The candidate that was probably meant, or NULL: close by edit distance, or one is the other's
  * beginning. The first of equals. */
 const char *hl_nearest(const char *word, const char *const *candidates, size_t n);
+
+/* A number of bytes: "8GiB", "512MiB", "1.5GB", "1e9", "4096". Units are B, kB, MB, GB, TB (powers of 1000)
+ * and KiB, MiB, GiB, TiB (of 1024). A fraction of a byte is cut off. False, and *bytes as it was, for
+ * anything else: a sign, a space, another unit, what does not fit, less than a byte that is not 0. */
+bool hl_parse_size(const char *text, size_t *bytes);
 
 /* What the world wrote, made fit for a message: at most 48 bytes of it, "..." after a cut, '?' for
  * control characters; never cuts a UTF-8 character. */

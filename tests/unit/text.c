@@ -139,12 +139,61 @@ static void test_excerpt(void **state)
     assert_string_equal(hl_excerpt_of(stray).text, "...");
 }
 
+static void test_parse_size(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t bytes;
+    } good[] = {
+        {"0", 0},
+        {"0GiB", 0},
+        {"0.0", 0},
+        {"1", 1},
+        {"17B", 17},
+        {"3kB", 3000},
+        {"3KiB", 3072},
+        {"512MiB", (size_t)512 << 20},
+        {"8GiB", (size_t)8 << 30},
+        {"8GB", 8000000000},
+        {"2TB", 2000000000000},
+        {"1TiB", (size_t)1 << 40},
+        {"1e9", 1000000000},
+        {"1.5E3kB", 1500000},
+        {"1.5", 1},
+        {"1.5GiB", (size_t)3 << 29},
+        {"0.1GiB", 107374182},
+        {"007", 7},
+        {"9007199254740993", 9007199254740993}, /* no double */
+        {"18446744073709551615", SIZE_MAX},
+        {"16777215TiB", (size_t)16777215 << 40},
+    };
+    static const char *const bad[] = {"",      "B",    "GiB",     "-1",          "+1",
+                                      " 1",    "1 ",   "8 GiB",   "8gib",        "8KB",
+                                      "8GiB ", "8G",   "8GiBs",   "0x10",        "1e",
+                                      "1ee3",  ".5",   "nan",     "inf",         "1,5GiB",
+                                      "1e400", "1e20", "0.5",     "1e-9",        "1..5GiB",
+                                      "1_000", "GiB8", "1.7e1EB", "16777216TiB", "18446744073709551616"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        size_t bytes = 12345;
+        assert_true(hl_parse_size(good[i].text, &bytes));
+        assert_true(bytes == good[i].bytes);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        size_t bytes = 12345;
+        if (hl_parse_size(bad[i], &bytes))
+            fail_msg("'%s' was taken as %zu bytes", bad[i], bytes);
+        assert_int_equal(bytes, 12345);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_append),           cmocka_unit_test(test_appendf_and_bytes),
         cmocka_unit_test(test_no_memory_sticks), cmocka_unit_test(test_edit_distance),
         cmocka_unit_test(test_nearest),          cmocka_unit_test(test_excerpt),
+        cmocka_unit_test(test_parse_size),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
