@@ -138,6 +138,21 @@ HL_API hl_dtype hl_dtype_of(const hl_graph *g, hl_tensor t);
 /* Writes one line per node to text (as snprintf: returns the length needed). */
 HL_API size_t hl_graph_print(const hl_graph *g, char *text, size_t size);
 
+/* Nodes built from here on belong to this section of the model ("H-module"; NULL or "": none); what is told
+ * about memory and time speaks of sections. Returns the section before, which lives as long as the graph. */
+HL_API const char *hl_section(hl_graph *g, const char *name);
+
+/* Which part of a step a node belongs to: the library finds out. */
+typedef enum hl_phase {
+    HL_PHASE_FORWARD,
+    HL_PHASE_BACKWARD, /* gradients, and what is computed again for them */
+    HL_PHASE_CLIP,     /* the norm of the gradients, and whether the step counts */
+    HL_PHASE_UPDATE,
+    HL_PHASES
+} hl_phase;
+
+HL_API const char *hl_phase_name(hl_phase phase);
+
 /* A value the caller writes before a run.  Names are unique in a graph. */
 HL_API hl_tensor hl_input(hl_graph *g, const char *name, hl_dtype dtype, int rank, const int64_t *dim);
 /* A rank-0 f32 input with a value it holds until hl_session_set changes it. The same name again
@@ -243,9 +258,9 @@ typedef struct hl_adamw_options {
     int scale_interval;    /* good steps in a row after which it doubles [2000] */
 } hl_adamw_options;
 
-/* Appends the update of every parameter of g by the gradient of loss.  Adds the scalars "lr"
- * (0 until set) and the outputs "grad_norm" (before clipping) and "skipped" (steps skipped so far
- * because loss or gradient was not finite: such a step leaves parameters and moments as they were). */
+/* Appends the update of every parameter of g by the gradient of loss, in section "optimizer".  Adds the
+ * scalars "lr" (0 until set) and the outputs "grad_norm" (before clipping) and "skipped" (steps skipped so
+ * far because loss or gradient was not finite: such a step leaves parameters and moments as they were). */
 HL_API void hl_adamw(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options options);
 /* Its parts, for other optimizers. sqrt of the sum of squares of all elements, summed in double: a scalar. */
 HL_API hl_tensor hl_global_norm(hl_graph *g, int n, const hl_tensor *x);

@@ -30,6 +30,11 @@ static void put_shapes(writer *w, const hl_view *v, int n)
         put(w, " %s", v[k].count || v[k].shape.rank ? hl_shape_print(v[k].shape).text : "-");
 }
 
+static void put_label(writer *w, const hl_node *n)
+{
+    put(w, "%-10s %-8s ", n->label.section[0] ? n->label.section : "-", hl_phase_name(n->label.phase));
+}
+
 static double flops_of(const hl_graph *g, const hl_node *n)
 {
     if (n->op->flops)
@@ -42,7 +47,9 @@ size_t hl_plan_print(const hl_plan *p, char *text, size_t size)
     writer w = {text, size, 0};
     for (int i = 0; i < p->n_calls; i++) {
         const hl_call *c = &p->calls[i];
-        put(&w, "%4d %-24s %-10s", i, c->kernel->op, c->kernel->name);
+        put(&w, "%4d ", i);
+        put_label(&w, p->call_nodes[i]);
+        put(&w, "%-24s %-10s", c->kernel->op, c->kernel->name);
         put_shapes(&w, c->in, c->n_in);
         put(&w, " ->");
         put_shapes(&w, c->out, c->n_out);
@@ -56,6 +63,7 @@ size_t hl_graph_print(const hl_graph *g, char *text, size_t size)
     writer w = {text, size, 0};
     for (int i = 0; i < g->n_nodes; i++) {
         const hl_node *n = g->nodes[i];
+        put_label(&w, n);
         put(&w, "%-24s", n->op->name);
         for (int k = 0; k < n->n_in; k++)
             put(&w, " %%%d", n->in[k].id);
