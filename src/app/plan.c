@@ -40,9 +40,8 @@ static hl_status plan_training(const hl_config *cfg, planned *p, bool calls, hl_
     o.batch = p->batch;
     hl_params *params = hl_params_new(cfg->seed);
     hl_graph *g = params ? hl_training_graph(params, &o) : NULL;
-    hl_status status = take(
-        p, g, &(hl_session_options){.device = cfg->device, .precision = (hl_precision)cfg->precision}, calls,
-        err);
+    hl_session_options session = hl_training_session(&o);
+    hl_status status = take(p, g, &session, calls, err);
     hl_graph_free(g);
     hl_params_free(params);
     return status;

@@ -71,6 +71,12 @@ static void declare_outputs(hl_graph *g, const hl_loss *l)
         hl_output(g, "kl", l->kl);
 }
 
+hl_session_options hl_training_session(const hl_trainer_options *o)
+{
+    return (hl_session_options){
+        .device = o->device, .precision = o->precision, .recompute = o->recompute, .budget = o->budget};
+}
+
 hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o)
 {
     hl_graph *g = hl_graph_new();

@@ -26,7 +26,7 @@ const hl_pass hl_passes[] = {
 };
 
 /* Switches of the planner that are disabled in the same way. */
-static const char *const planner_switches[] = {"in_place", "reuse", "replay"};
+static const char *const planner_switches[] = {"in_place", "reuse", "replay", "recompute"};
 
 static bool known(const char *name, size_t n)
 {

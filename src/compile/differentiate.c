@@ -35,7 +35,7 @@ static void accumulate(sweep *s, hl_tensor to, hl_tensor d)
 /* What is appended from here on is the backward of a node. */
 static void set_backward_of(sweep *s, const hl_node *n)
 {
-    hl_graph_set_label(s->g, (hl_label){n->label.section, HL_PHASE_BACKWARD});
+    hl_graph_set_label(s->g, (hl_label){n->label.section, HL_PHASE_BACKWARD, false});
 }
 
 static void differentiate_node(sweep *s, const hl_node *n)

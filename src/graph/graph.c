@@ -106,7 +106,7 @@ const char *hl_section(hl_graph *g, const char *name)
 
 void hl_graph_set_label(hl_graph *g, hl_label label)
 {
-    g->label = (hl_label){section_of(g, label.section), label.phase};
+    g->label = (hl_label){section_of(g, label.section), label.phase, label.again};
 }
 
 const char *hl_phase_name(hl_phase phase)
@@ -187,6 +187,13 @@ int hl_node_updates(const hl_node *n)
     while (updates > 0 && !n->in[updates - 1].id)
         updates--;
     return updates;
+}
+
+double hl_node_flops(const hl_graph *g, const hl_node *n)
+{
+    if (n->op->flops)
+        return n->op->flops(g, n);
+    return n->n_out ? (double)hl_info(g, hl_node_output(n, 0))->count : 0;
 }
 
 void hl_node_out(hl_graph *g, hl_node *n, int k, hl_dtype dtype, hl_shape shape)

@@ -10,6 +10,7 @@
 typedef struct hl_label {
     const char *section; /* never NULL; one pointer per name and graph */
     hl_phase phase;
+    bool again; /* computed before, and let go */
 } hl_label;
 
 struct hl_node {
@@ -72,6 +73,9 @@ int hl_node_updates(const hl_node *n);
 
 /* Nodes appended from here on take this label, which may be of another graph. */
 void hl_graph_set_label(hl_graph *g, hl_label label);
+
+/* Multiplications and additions, see op.h. */
+double hl_node_flops(const hl_graph *g, const hl_node *n);
 
 /* For shape rules. */
 void hl_node_out(hl_graph *g, hl_node *n, int k, hl_dtype dtype, hl_shape shape);

@@ -32,14 +32,8 @@ static void put_shapes(writer *w, const hl_view *v, int n)
 
 static void put_label(writer *w, const hl_node *n)
 {
-    put(w, "%-10s %-8s ", n->label.section[0] ? n->label.section : "-", hl_phase_name(n->label.phase));
-}
-
-static double flops_of(const hl_graph *g, const hl_node *n)
-{
-    if (n->op->flops)
-        return n->op->flops(g, n);
-    return n->n_out ? (double)hl_info(g, hl_node_output(n, 0))->count : 0;
+    put(w, "%-10s %-8s %-5s ", n->label.section[0] ? n->label.section : "-", hl_phase_name(n->label.phase),
+        n->label.again ? "again" : "");
 }
 
 size_t hl_plan_print(const hl_plan *p, char *text, size_t size)
@@ -103,7 +97,7 @@ size_t hl_session_profile_print(const hl_session *s, char *text, size_t size)
     put(&w, "%10s %9s  call op\n", "ms", "GFLOP/s");
     for (int i = 0; rows && i < p->n_calls; i++) {
         const hl_call *c = &p->calls[rows[i].call];
-        double rate = flops_of(p->graph, p->call_nodes[rows[i].call]) /
+        double rate = hl_node_flops(p->graph, p->call_nodes[rows[i].call]) /
                       (rows[i].seconds > 0 ? rows[i].seconds : 1);
         put(&w, "%10.4f %9.2f  %4d %s/%s", 1e3 * rows[i].seconds, 1e-9 * rate, rows[i].call, c->kernel->op,
             c->kernel->name);
