@@ -352,7 +352,8 @@ typedef struct hl_session_options {
     bool frozen; /* parameters will not change: pack them once, and let the store's copy go */
     hl_precision precision;
     /* Values may be let go and computed again when they are read next, in these sections ("H-module,decoder";
-     * NULL: all if there is a budget, else none): without a budget wherever that makes the plan smaller. */
+     * "*": all; NULL: all if there is a budget, else none): without a budget wherever that makes the plan
+     * smaller. */
     const char *recompute;
     size_t budget; /* bytes that hl_memory.total must not pass, else HL_ERR_MEMORY; 0: none */
 } hl_session_options;

@@ -111,7 +111,7 @@ static void promote_highest(placing *p, size_t arena)
 
 static void place_all(placing *p, size_t lower_bound)
 {
-    enum { ATTEMPTS = 12 };
+    enum { ATTEMPTS = 24 };
     for (int i = 0; i < p->n; i++)
         p->order[i] = &p->blocks[i];
     qsort((void *)p->order, (size_t)p->n, sizeof *p->order, by_size);

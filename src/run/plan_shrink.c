@@ -79,6 +79,8 @@ static void find_reads(search *s)
 static bool allowed(const search *s, const char *section)
 {
     size_t n = strlen(section);
+    if (s->sections && !strcmp(s->sections, "*"))
+        return true;
     for (const char *list = s->sections; list; list = *list ? list + 1 : NULL) {
         size_t length = strcspn(list, ",");
         if (length == n && !strncmp(list, section, n))
@@ -297,7 +299,7 @@ static hl_status check_section(const hl_graph *g, const char *name, int length, 
 static hl_status check_sections(const hl_graph *g, const char *list, hl_error *err)
 {
     hl_status status = HL_OK;
-    for (bool more = list; more && status == HL_OK;) {
+    for (bool more = list && strcmp(list, "*"); more && status == HL_OK;) {
         int length = (int)strcspn(list, ",");
         status = check_section(g, list, length, err);
         more = list[length];
