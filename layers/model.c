@@ -19,13 +19,18 @@ hl_model hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *
 {
     hl_model m = {0};
     float dropout = mode->training ? o->dropout : 0;
+    const char *before = hl_section(g, "H-module");
     m.context = hl_refiner(g, params, o, dropout, hl_context_encoder(g, params, o, mode, &m.features));
+    hl_section(g, "compressor");
     hl_compressed z = hl_compress(g, params, o, mode, m.context);
     m.compressed = z.y;
     m.kl = z.kl;
+    hl_section(g, "decoder");
     if (mode->decode)
         m.reconstructed = hl_decoder(g, params, o, m.compressed);
+    hl_section(g, "L-module");
     m.action = smooth(g, o, mode, hl_action_head(g, params, o, dropout, m.compressed));
+    hl_section(g, before);
     return m;
 }
 
@@ -39,6 +44,7 @@ static hl_tensor masked_mse(hl_graph *g, hl_tensor a, hl_tensor b, hl_tensor mas
 hl_loss hl_model_loss(hl_graph *g, const hl_model *m, hl_tensor target, hl_tensor mask, hl_loss_weights w)
 {
     hl_loss l = {0};
+    const char *before = hl_section(g, "loss");
     l.action = mask.id ? masked_mse(g, m->action, target, mask) : hl_mse(g, m->action, target);
     l.reconstruction = hl_mse(g, m->reconstructed, m->context);
     l.total = hl_add(g, hl_scale(g, l.action, w.action), hl_scale(g, l.reconstruction, w.reconstruction));
@@ -48,5 +54,6 @@ hl_loss hl_model_loss(hl_graph *g, const hl_model *m, hl_tensor target, hl_tenso
     }
     hl_tensor variance = hl_affine(g, hl_variance(g, m->context), 1, 1e-6f);
     l.information_retained = hl_affine(g, hl_div(g, l.reconstruction, variance), -1, 1);
+    hl_section(g, before);
     return l;
 }

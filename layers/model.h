@@ -78,7 +78,8 @@ typedef struct hl_model {
     hl_tensor action;        /* [B,A] */
 } hl_model;
 
-/* Appends the model. Parameters are named as in hl_reference.py's state_dict. */
+/* Appends the model, in sections "H-module", "compressor", "decoder" and "L-module". Parameters are named as
+ * in hl_reference.py's state_dict. */
 hl_model hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode);
 
 typedef struct hl_loss_weights {
@@ -90,8 +91,9 @@ typedef struct hl_loss {
     hl_tensor information_retained;              /* 1 - mse(reconstruction)/variance(context) */
 } hl_loss;
 
-/* total = w_action mse(action, target) + w_reconstruction mse(reconstructed, context) + w_kl mean(kl).
- * The context is not detached. mask [B,A] or {0}: where 0 a dimension of the action does not count. */
+/* In section "loss": total = w_action mse(action, target) + w_reconstruction mse(reconstructed, context) +
+ * w_kl mean(kl). The context is not detached. mask [B,A] or {0}: where 0 a dimension of the action does not
+ * count. */
 hl_loss hl_model_loss(hl_graph *g, const hl_model *m, hl_tensor target, hl_tensor mask, hl_loss_weights w);
 
 /* Parts, each in the file of its name. */

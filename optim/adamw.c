@@ -1,4 +1,5 @@
-/* AdamW as nodes: the update of every parameter is part of the training step's graph. */
+/* AdamW as nodes, in section "optimizer": the update of every parameter is part of the training step's graph.
+ */
 #include "hl.h"
 
 #include <stdio.h>
@@ -65,8 +66,11 @@ static hl_gate open_gate(hl_graph *g, hl_params *params, hl_tensor loss, int n, 
 
 hl_tensor hl_adamw_loss(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options options)
 {
+    const char *before = hl_section(g, "optimizer");
     hl_tensor scale = loss_scale(g, params, options);
-    return scale.id ? hl_mul(g, loss, scale) : loss;
+    loss = scale.id ? hl_mul(g, loss, scale) : loss;
+    hl_section(g, before);
+    return loss;
 }
 
 void hl_adamw_apply(hl_graph *g, hl_params *params, hl_tensor loss, int n, const hl_tensor *gradients,
@@ -75,11 +79,13 @@ void hl_adamw_apply(hl_graph *g, hl_params *params, hl_tensor loss, int n, const
     hl_adamw_options o = with_defaults(options);
     hl_tensor *p = calloc((size_t)n + 1, sizeof *p);
     const char **names = calloc((size_t)n + 1, sizeof *names);
+    const char *before = hl_section(g, "optimizer");
     if (p && names && hl_graph_params(g, p, names, n) == n)
         update_all(g, params, n, p, names, gradients, open_gate(g, params, loss, n, gradients, o), o);
     else
         hl_graph_reject(g, p && names ? "adamw: the gradients are not one per parameter of the graph"
                                       : "adamw: no memory for the list of parameters");
+    hl_section(g, before);
     free(p);
     free(names);
 }
@@ -93,7 +99,9 @@ void hl_adamw(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options o
         return;
     }
     hl_graph_params(g, p, NULL, n);
+    const char *before = hl_section(g, "optimizer");
     hl_gradient(g, hl_adamw_loss(g, params, loss, options), n, p, p + n);
     hl_adamw_apply(g, params, loss, n, p + n, options);
+    hl_section(g, before);
     free(p);
 }

@@ -151,6 +151,21 @@ HL_API hl_dtype hl_dtype_of(const hl_graph *g, hl_tensor t);
 /* Writes one line per node to text (as snprintf: returns the length needed). */
 HL_API size_t hl_graph_print(const hl_graph *g, char *text, size_t size);
 
+/* Nodes built from here on belong to this section of the model ("H-module"; NULL or "": none); what is told
+ * about memory and time speaks of sections. Returns the section before, which lives as long as the graph. */
+HL_API const char *hl_section(hl_graph *g, const char *name);
+
+/* Which part of a step a node belongs to: the library finds out. */
+typedef enum hl_phase {
+    HL_PHASE_FORWARD,
+    HL_PHASE_BACKWARD, /* gradients, and what is computed again for them */
+    HL_PHASE_CLIP,     /* the norm of the gradients, and whether the step counts */
+    HL_PHASE_UPDATE,
+    HL_PHASES
+} hl_phase;
+
+HL_API const char *hl_phase_name(hl_phase phase);
+
 /* A value the caller writes before a run.  Names are unique in a graph. */
 HL_API hl_tensor hl_input(hl_graph *g, const char *name, hl_dtype dtype, int rank, const int64_t *dim);
 /* A rank-0 f32 input with a value it holds until hl_session_set changes it. The same name again
@@ -256,9 +271,9 @@ typedef struct hl_adamw_options {
     int scale_interval;    /* good steps in a row after which it doubles [2000] */
 } hl_adamw_options;
 
-/* Appends the update of every parameter of g by the gradient of loss.  Adds the scalars "lr"
- * (0 until set) and the outputs "grad_norm" (before clipping) and "skipped" (steps skipped so far
- * because loss or gradient was not finite: such a step leaves parameters and moments as they were). */
+/* Appends the update of every parameter of g by the gradient of loss, in section "optimizer".  Adds the
+ * scalars "lr" (0 until set) and the outputs "grad_norm" (before clipping) and "skipped" (steps skipped so
+ * far because loss or gradient was not finite: such a step leaves parameters and moments as they were). */
 HL_API void hl_adamw(hl_graph *g, hl_params *params, hl_tensor loss, hl_adamw_options options);
 /* Its parts, for other optimizers. sqrt of the sum of squares of all elements, summed in double: a scalar. */
 HL_API hl_tensor hl_global_norm(hl_graph *g, int n, const hl_tensor *x);
@@ -352,6 +367,11 @@ typedef struct hl_session_options {
      * of them from start to end, and the training keeps two for that. */
     bool concurrent;
     hl_precision precision;
+    /* Values may be let go and computed again when they are read next, in these sections ("H-module,decoder";
+     * "*": all; NULL: all if there is a budget, else none): without a budget wherever that makes the plan
+     * smaller. */
+    const char *recompute;
+    size_t budget; /* bytes that hl_memory.total must not pass, else HL_ERR_MEMORY; 0: none */
 } hl_session_options;
 
 /* Compiles without allocating parameters or the arena. */
@@ -393,8 +413,10 @@ HL_API void hl_session_profile(hl_session *s, bool on);
 
 /* One kernel call of a session: what it computes and moves, and its time while profiling. */
 typedef struct hl_call_info {
-    int index;                        /* in the order of a step */
-    const char *op, *kernel;          /* "matmul", "onednn" */
+    int index;               /* in the order of a step */
+    const char *op, *kernel; /* "matmul", "onednn" */
+    const char *section;     /* "compressor"; "": none */
+    hl_phase phase;
     char shapes[96];                  /* "[16,4096] [256,4096] -> [16,256]", cut where it is longer */
     double flops;                     /* 2 per multiply-add */
     double bytes_read, bytes_written; /* of operands and results, each counted once; of weights as packed */

@@ -56,7 +56,7 @@ void hl_conv_relu(const hl_call *c)
     int64_t n = s.dim[2] * s.dim[3], inputs = c->in[X].count / (s.dim[0] ? s.dim[0] : 1);
     int64_t taps = c->in[W].count / (s.dim[1] ? s.dim[1] : 1);
     if (!c->in[W].data || c->in[W].constant) { /* nothing will be differentiated */
-        hl_epilogue(hl_out(c, 0), s.dim[0] * s.dim[1], n, NULL, NULL, HL_ACT_RELU);
+        hl_epilogue(hl_out(c, 0), s.dim[0] * s.dim[1], n, NULL, HL_ACT_RELU);
         return;
     }
     HL_PARALLEL_FOR(c->out[0].count)

@@ -1,11 +1,10 @@
-/* What follows a product: bias, addend, activation, in one pass over the result. */
+/* What follows a product: bias and activation, in one pass over the result. */
 #ifndef HL_KERNELS_CPU_EPILOGUE_H
 #define HL_KERNELS_CPU_EPILOGUE_H
 
 #include "kernels/cpu/common.h"
 
-/* y [rows,N] = act(y + bias [N] + addend [rows,N]); bias and addend may be NULL. */
-void hl_epilogue(float *y, int64_t rows, int64_t N, const float *bias, const float *addend,
-                 hl_activation activation);
+/* y [rows,N] = act(y + bias [N]); bias may be NULL. */
+void hl_epilogue(float *y, int64_t rows, int64_t N, const float *bias, hl_activation activation);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 #include <omp.h>
+#include <string.h>
 
 enum { A, B, BIAS, ADDEND };
 
@@ -101,7 +102,8 @@ static void run_piece(const hl_call *c, const skinny_state *s, const hl_skinny *
     }
 }
 
-/* An addend that lies where the result goes is accumulated into. */
+/* The product is accumulated into the addend, so that a result does not depend on where the planner let it
+ * lie: on the addend or apart. (hl_skinny_nt takes it into its sums either way.) */
 static hl_status run(const hl_call *c, hl_error *err)
 {
     const hl_matmul_params *p = c->params;
@@ -109,18 +111,18 @@ static hl_status run(const hl_call *c, hl_error *err)
     int64_t M = c->out[0].shape.dim[0], N = c->out[0].shape.dim[1];
     const float *bias = hl_in(c, BIAS), *addend = hl_in(c, ADDEND);
     float *y = hl_out(c, 0);
-    bool accumulate = addend == y;
+    bool in_sums = s && s->product == HL_SKINNY_NT, accumulate = addend && !in_sums;
     (void)err;
+    if (accumulate && addend != y)
+        memcpy(y, addend, (size_t)(M * N) * sizeof *y);
     if (s) {
         for (int64_t r = 0; r < s->batch; r += HL_SKINNY_MAX)
             run_piece(c, s, s->batch - r >= (int64_t)s->whole.m ? &s->whole : &s->rest, r, accumulate);
-        if (s->product == HL_SKINNY_NT)
-            bias = addend = NULL; /* in the sums already */
     } else {
         hl_gemm(p->transpose_a, p->transpose_b, M, N, depth_of(c), hl_in(c, A), c->in[A].shape.dim[1],
                 hl_in(c, B), c->in[B].shape.dim[1], y, N, accumulate);
     }
-    hl_epilogue(y, M, N, bias, accumulate ? NULL : addend, p->activation);
+    hl_epilogue(y, M, N, in_sums ? NULL : bias, p->activation);
     return HL_OK;
 }
 

@@ -82,10 +82,10 @@ hl_lr_schedule hl_config_schedule(const hl_config *c)
 const char *hl_config_phase_name(const hl_stress_phase *phase)
 {
     static const char *const kinds[] = {
-        [HL_PHASE_INFERENCE] = "inference",
-        [HL_PHASE_TRAINING] = "training",
-        [HL_PHASE_MIXED] = "mixed",
-        [HL_PHASE_CONTROL] = "control",
+        [HL_STRESS_INFERENCE] = "inference",
+        [HL_STRESS_TRAINING] = "training",
+        [HL_STRESS_MIXED] = "mixed",
+        [HL_STRESS_CONTROL] = "control",
     };
     return *phase->name ? phase->name : kinds[phase->kind];
 }
@@ -156,24 +156,24 @@ static hl_status check_kind(const hl_stress_phase *p, int i, hl_config_conflict 
         bool given;
         int unread_by;
     } keys[] = {
-        {"batch", p->batch != 1, HL_PHASE_TRAINING},
-        {"rate_hz", p->rate_hz > 0, HL_PHASE_TRAINING},
-        {"deadline_ms", p->deadline_ms > 0, HL_PHASE_TRAINING},
-        {"threads", p->threads > 0, HL_PHASE_TRAINING},
-        {"streams", p->streams != 1, HL_PHASE_TRAINING},
-        {"train_batch", p->train_batch > 0, HL_PHASE_INFERENCE},
-        {"train_threads", p->train_threads > 0, HL_PHASE_INFERENCE},
+        {"batch", p->batch != 1, HL_STRESS_TRAINING},
+        {"rate_hz", p->rate_hz > 0, HL_STRESS_TRAINING},
+        {"deadline_ms", p->deadline_ms > 0, HL_STRESS_TRAINING},
+        {"threads", p->threads > 0, HL_STRESS_TRAINING},
+        {"streams", p->streams != 1, HL_STRESS_TRAINING},
+        {"train_batch", p->train_batch > 0, HL_STRESS_INFERENCE},
+        {"train_threads", p->train_threads > 0, HL_STRESS_INFERENCE},
     };
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
         if (keys[k].given && keys[k].unread_by == p->kind)
             return wrong_phase(conflict, i, keys[k].key, "kind", err,
-                               p->kind == HL_PHASE_TRAINING
+                               p->kind == HL_STRESS_TRAINING
                                    ? "is about inference, and kind training has none (it reads train_batch "
                                      "and train_threads)"
                                    : "is about training, and kind inference has none");
-    if (p->kind != HL_PHASE_MIXED && p->every)
+    if (p->kind != HL_STRESS_MIXED && p->every)
         return wrong_phase(conflict, i, "every", "kind", err, "is for kind mixed alone");
-    if (p->kind == HL_PHASE_CONTROL && p->rate_hz <= 0)
+    if (p->kind == HL_STRESS_CONTROL && p->rate_hz <= 0)
         return wrong_phase(conflict, i, "rate_hz", "kind", err, "kind control needs a rate above 0");
     return HL_OK;
 }

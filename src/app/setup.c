@@ -11,7 +11,7 @@
 hl_trainer_options hl_setup_trainer(const hl_config *cfg)
 {
     bool demonstrations = cfg->data.format == HL_FORMAT_ROBOMIMIC;
-    return (hl_trainer_options){
+    hl_trainer_options o = {
         .model = hl_config_model(cfg),
         .weights = hl_config_loss(cfg),
         .adamw = hl_config_adamw(cfg),
@@ -21,7 +21,13 @@ hl_trainer_options hl_setup_trainer(const hl_config *cfg)
         .mask = demonstrations,
         .device = cfg->device,
         .precision = (hl_precision)cfg->precision,
+        .budget = cfg->memory.budget,
     };
+    size_t used = 0;
+    for (int i = 0; i < cfg->memory.recompute.n; i++)
+        used += (size_t)snprintf(o.recompute + used, sizeof o.recompute - used, "%s%s", i ? "," : "",
+                                 cfg->memory.recompute.at[i]); /* all of them fit */
+    return o;
 }
 
 hl_data_shape hl_setup_data_shape(const hl_model_options *o)

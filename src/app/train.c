@@ -142,8 +142,9 @@ static hl_status resume(run *r, const char *from, hl_error *err)
 static hl_status open_sessions(run *r, hl_error *err)
 {
     const hl_session_options options = {.device = r->trainer.device, .precision = r->trainer.precision};
+    const hl_session_options training = hl_training_session(&r->trainer);
     hl_graph *g = hl_training_graph(r->params, &r->trainer);
-    r->train = hl_session_open(g, r->params, &options, err);
+    r->train = hl_session_open(g, r->params, &training, err);
     hl_graph_free(g);
     if (!r->train)
         return err->status;

@@ -71,12 +71,21 @@ static void declare_outputs(hl_graph *g, const hl_loss *l)
         hl_output(g, "kl", l->kl);
 }
 
+hl_session_options hl_training_session(const hl_trainer_options *o)
+{
+    return (hl_session_options){.device = o->device,
+                                .precision = o->precision,
+                                .recompute = o->recompute[0] ? o->recompute : NULL,
+                                .budget = o->budget};
+}
+
 hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o)
 {
     hl_graph *g = hl_graph_new();
     hl_loss sum = {0};
     hl_tensor *p = NULL;
     int n = 0;
+    hl_section(g, "loss"); /* what is not the model's own: targets and means */
     for (int64_t micro = 0; g && micro < o->accumulate; micro++) {
         hl_model m;
         hl_loss l = micro_batch(g, params, o, micro, true, &m);
@@ -89,9 +98,11 @@ hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o)
             break;
         }
         hl_graph_params(g, p, NULL, n);
+        hl_section(g, "optimizer");
         hl_gradient(g, hl_adamw_loss(g, params, l.total, o->adamw), n, p, p + n);
         for (int i = 0; i < n; i++)
             add_mean(g, &p[2 * n + i], p[n + i], o->accumulate);
+        hl_section(g, "loss");
         add_losses(g, &sum, l, o->accumulate);
     }
     if (g && p) {
@@ -107,6 +118,7 @@ hl_graph *hl_validation_graph(hl_params *params, const hl_trainer_options *o)
     hl_graph *g = hl_graph_new();
     if (g) {
         hl_model m;
+        hl_section(g, "loss");
         hl_loss l = micro_batch(g, params, o, 0, false, &m);
         declare_outputs(g, &l);
         hl_output(g, "context", m.context);

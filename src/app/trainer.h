@@ -16,6 +16,8 @@ typedef struct hl_trainer_options {
     bool mask;          /* dimensions of the action may not count */
     const char *device;
     hl_precision precision;
+    char recompute[64]; /* see hl_session_options; empty: NULL */
+    size_t budget;
 } hl_trainer_options;
 
 /* Means over the micro-batches of a step. kl is NAN without a bottleneck; norm and skipped are of
@@ -24,6 +26,8 @@ typedef struct hl_losses {
     double total, action, reconstruction, kl, information_retained, grad_norm, skipped, loss_scale;
 } hl_losses;
 
+/* The session that hl_training_graph is for. */
+hl_session_options hl_training_session(const hl_trainer_options *o);
 /* The training step. Declares parameters and optimizer state in params. */
 hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o);
 /* Losses without sampling, dropout or update, of one micro-batch; also the outputs "context",

@@ -26,7 +26,7 @@ const hl_pass hl_passes[] = {
 };
 
 /* Switches of the planner that are disabled in the same way. */
-static const char *const planner_switches[] = {"in_place", "reuse", "replay"};
+static const char *const planner_switches[] = {"in_place", "reuse", "replay", "recompute"};
 
 static bool known(const char *name, size_t n)
 {
@@ -64,6 +64,19 @@ bool hl_pass_disabled(const char *name)
     return false;
 }
 
+/* A node is in the phase of its op, and in no earlier one than what it reads. */
+static void find_phases(hl_graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        hl_node *n = g->nodes[i];
+        n->label.phase = n->op->phase;
+        for (int k = 0; k < n->n_in; k++) {
+            hl_phase read = n->in[k].id ? hl_info(g, n->in[k])->node->label.phase : HL_PHASE_FORWARD;
+            n->label.phase = read > n->label.phase ? read : n->label.phase;
+        }
+    }
+}
+
 hl_graph *hl_compile(const hl_graph *g, hl_precision precision, hl_error *err)
 {
     if (hl_graph_error(g)) {
@@ -73,8 +86,10 @@ hl_graph *hl_compile(const hl_graph *g, hl_precision precision, hl_error *err)
     if (check_disabled(err) != HL_OK)
         return NULL;
     hl_graph *now = hl_graph_rewrite(g, NULL, NULL);
-    if (now)
+    if (now) {
         now->precision = precision;
+        find_phases(now);
+    }
     for (const hl_pass *p = hl_passes; now && !now->failed && p->name; p++) {
         if (!p->required && hl_pass_disabled(p->name))
             continue;

@@ -27,8 +27,11 @@ hl_graph *hl_pass_detach_outputs(const hl_graph *old)
         hl_reshape_params same;
         memset(&same, 0, sizeof same);
         same.shape = hl_shape_of(g, t);
-        if (in_store(g, t)) /* hl_expand would give t itself */
-            g->outputs[i].tensor = hl_graph_apply(g, &hl_op_expand, 1, &t, &same);
+        if (!in_store(g, t))
+            continue;
+        hl_graph_set_label(g, hl_info(g, t)->node->label);
+        g->outputs[i].tensor = hl_graph_apply(g, &hl_op_expand, 1, &t,
+                                              &same); /* hl_expand would give t itself */
     }
     return g;
 }

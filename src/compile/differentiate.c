@@ -32,6 +32,12 @@ static void accumulate(sweep *s, hl_tensor to, hl_tensor d)
     *sum = sum->id ? hl_add(s->g, *sum, d) : d;
 }
 
+/* What is appended from here on is the backward of a node. */
+static void set_backward_of(sweep *s, const hl_node *n)
+{
+    hl_graph_set_label(s->g, (hl_label){n->label.section, HL_PHASE_BACKWARD, false});
+}
+
 static void differentiate_node(sweep *s, const hl_node *n)
 {
     hl_tensor dy[HL_OP_MAX_OUT] = {{0}};
@@ -57,6 +63,7 @@ static void differentiate_node(sweep *s, const hl_node *n)
         hl_graph_fail(s->g, "gradient: the op %s has no derivative", n->op->name);
         return;
     }
+    set_backward_of(s, n);
     n->op->gradient(s->g, n, dy, needed, dx);
     for (int k = 0; k < n->n_in && !s->g->failed; k++)
         if (needed[k] && dx[k].id)
@@ -67,6 +74,7 @@ static void sweep_backward(sweep *s, int n, const hl_tensor *in, hl_tensor *out)
 {
     hl_shape loss = hl_shape_of(s->g, in[0]);
     mark_needed(s, n, in + 1);
+    set_backward_of(s, hl_info(s->g, in[0])->node);
     hl_tensor one = hl_fill(s->g, loss.rank, loss.dim, 1);
     if (s->g->failed)
         return;

@@ -60,6 +60,7 @@ static bool fuse_activation(hl_rewrite *r, const hl_node *n, const hl_tensor *in
     if ((before->op != &hl_op_matmul && before->op != &hl_op_conv2d && before->op != &hl_op_layer_norm) ||
         has_activation(before))
         return false;
+    hl_graph_set_label(r->g, before->label);
     hl_tensor y = with_activation(r->g, before, activation);
     out[0] = hl_reshape_to(r->g, y, hl_shape_of(r->g, in[0]));
     return true;
@@ -76,6 +77,7 @@ static bool fuse_addend(hl_rewrite *r, const hl_node *n, const hl_tensor *in, hl
         if (product->op != &hl_op_matmul || product->in[3].id || has_activation(product) ||
             !read_once(r, n->in[k]) || n->in[0].id == n->in[1].id)
             continue;
+        hl_graph_set_label(g, product->label);
         hl_shape rows = hl_shape_of(g, hl_node_output(product, 0));
         hl_tensor operands[] = {product->in[0], product->in[1], product->in[2],
                                 hl_reshape_to(g, in[1 - k], rows)};

@@ -172,8 +172,11 @@ static bool lower(hl_rewrite *r, const hl_node *n, const hl_tensor *in, hl_tenso
 /* What the caller reads is of the dtype it was. */
 static void restore_outputs(const hl_graph *old, hl_graph *g)
 {
-    for (int i = 0; i < g->n_outputs && !g->failed; i++)
-        g->outputs[i].tensor = hl_cast(g, g->outputs[i].tensor, hl_dtype_of(old, old->outputs[i].tensor));
+    for (int i = 0; i < g->n_outputs && !g->failed; i++) {
+        hl_tensor *t = &g->outputs[i].tensor;
+        hl_graph_set_label(g, hl_info(g, *t)->node->label);
+        *t = hl_cast(g, *t, hl_dtype_of(old, old->outputs[i].tensor));
+    }
 }
 
 static hl_graph *lower_all(const hl_graph *old, hl_dtype dtype)

@@ -19,7 +19,8 @@ extern const hl_pass hl_passes[];
 /* A new graph ready to be planned, or NULL. Does not change g. */
 hl_graph *hl_compile(const hl_graph *g, hl_precision precision, hl_error *err);
 
-/* Whether HL_DISABLE_PASSES names this pass (or one of the planner's switches: in_place, reuse, replay). */
+/* Whether HL_DISABLE_PASSES names this pass (or one of the planner's switches: in_place, reuse, replay,
+ * recompute). */
 bool hl_pass_disabled(const char *name);
 
 hl_graph *hl_pass_simplify(const hl_graph *g);

@@ -4,21 +4,30 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+/* Ties are in a fixed order: plans are reproducible. */
 static int by_size(const void *a, const void *b)
 {
     const hl_block *x = *(hl_block *const *)a, *y = *(hl_block *const *)b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
-    return x < y ? -1 : x > y; /* ties in a fixed order: plans are reproducible */
+    return x < y ? -1 : x > y;
+}
+
+/* What ends last lies lowest, as on a stack. */
+static int by_end(const void *a, const void *b)
+{
+    const hl_block *x = *(hl_block *const *)a, *y = *(hl_block *const *)b;
+    return x->last != y->last ? (x->last < y->last ? 1 : -1) : by_size(a, b);
 }
 
 /* Placed blocks are kept sorted by offset, so that gaps come in order. */
-static size_t best_gap(hl_block *const *placed, int n, const hl_block *b)
+static size_t best_gap(const hl_block *placed, int n, const hl_block *b)
 {
     size_t end = 0, best = 0, best_size = SIZE_MAX;
     for (int i = 0; i < n; i++) {
-        const hl_block *p = placed[i];
+        const hl_block *p = &placed[i];
         if (p->last < b->first || p->first > b->last)
             continue;
         if (p->offset >= end && p->offset - end >= b->bytes && p->offset - end < best_size) {
@@ -31,12 +40,12 @@ static size_t best_gap(hl_block *const *placed, int n, const hl_block *b)
     return best_size == SIZE_MAX ? end : best;
 }
 
-static void insert(hl_block **placed, int n, hl_block *b)
+static void insert(hl_block *placed, int n, const hl_block *b)
 {
     int i = n;
-    for (; i > 0 && placed[i - 1]->offset > b->offset; i--)
+    for (; i > 0 && placed[i - 1].offset > b->offset; i--)
         placed[i] = placed[i - 1];
-    placed[i] = b;
+    placed[i] = *b;
 }
 
 static hl_status check_sizes(const hl_block *blocks, int n, hl_error *err)
@@ -49,44 +58,103 @@ static hl_status check_sizes(const hl_block *blocks, int n, hl_error *err)
     return HL_OK;
 }
 
-static size_t most_alive(const hl_block *blocks, int n, int steps)
+/* The last of the steps at which most bytes are alive. change: room for steps + 1. */
+static void find_fullest(const hl_block *blocks, int n, int steps, size_t *change, hl_placement *p)
 {
-    size_t most = 0;
-    for (int s = 0; s < steps; s++) {
-        size_t alive = 0;
-        for (int i = 0; i < n; i++)
-            if (blocks[i].first <= s && s <= blocks[i].last)
-                alive += blocks[i].bytes;
-        most = alive > most ? alive : most;
+    for (int i = 0; i < n; i++) { /* differences from step to step, modulo 2^64 */
+        change[blocks[i].first] += blocks[i].bytes;
+        change[blocks[i].last + 1] -= blocks[i].bytes;
     }
-    return most;
+    size_t alive = 0;
+    for (int s = 0; s < steps; s++) {
+        alive += change[s];
+        if (alive >= p->lower_bound) {
+            p->lower_bound = alive;
+            p->fullest = s;
+        }
+    }
 }
 
-hl_status hl_place(hl_block *blocks, int n, int steps, bool reuse, size_t *arena, size_t *lower_bound,
-                   hl_error *err)
+typedef struct placing {
+    hl_block *blocks;
+    int n;
+    hl_block **order, *placed;
+    size_t *best, least; /* the offsets of the smallest arena so far, and its size */
+} placing;
+
+/* Returns the size of the arena. */
+static size_t place_in_order(placing *p)
 {
+    size_t arena = 0;
+    for (int i = 0; i < p->n; i++) {
+        hl_block *b = p->order[i];
+        b->offset = best_gap(p->placed, i, b);
+        insert(p->placed, i, b);
+        arena = b->offset + b->bytes > arena ? b->offset + b->bytes : arena;
+    }
+    for (int i = 0; i < p->n && arena < p->least; i++)
+        p->best[i] = p->blocks[i].offset;
+    p->least = arena < p->least ? arena : p->least;
+    return arena;
+}
+
+/* What ends where the arena does is placed first the next time. */
+static void promote_highest(placing *p, size_t arena)
+{
+    int i = 0;
+    while (p->order[i]->offset + p->order[i]->bytes != arena)
+        i++;
+    hl_block *b = p->order[i];
+    memmove((void *)(p->order + 1), (const void *)p->order, (size_t)i * sizeof *p->order);
+    p->order[0] = b;
+}
+
+static void place_all(placing *p, size_t lower_bound)
+{
+    enum { ATTEMPTS = 24 };
+    for (int i = 0; i < p->n; i++)
+        p->order[i] = &p->blocks[i];
+    qsort((void *)p->order, (size_t)p->n, sizeof *p->order, by_size);
+    place_in_order(p);
+    if (p->least > lower_bound)
+        qsort((void *)p->order, (size_t)p->n, sizeof *p->order, by_end);
+    for (int i = 0; i < ATTEMPTS && p->least > lower_bound; i++)
+        promote_highest(p, place_in_order(p));
+    for (int i = 0; i < p->n; i++)
+        p->blocks[i].offset = p->best[i];
+}
+
+/* Every block for itself. */
+static size_t place_apart(hl_block *blocks, int n)
+{
+    size_t arena = 0;
+    for (int i = 0; i < n; i++) {
+        blocks[i].offset = arena;
+        arena += blocks[i].bytes;
+    }
+    return arena;
+}
+
+hl_status hl_place(hl_block *blocks, int n, int steps, bool reuse, hl_placement *result, hl_error *err)
+{
+    *result = (hl_placement){0};
     for (int i = 0; i < n; i++)
         blocks[i].bytes = hl_size_align(blocks[i].bytes ? blocks[i].bytes : 1, HL_ALIGN);
     if (check_sizes(blocks, n, err) != HL_OK)
         return err ? err->status : HL_ERR_MEMORY;
-    hl_block **order = hl_alloc((size_t)n, sizeof(hl_block *)),
-             **placed = hl_alloc((size_t)n, sizeof(hl_block *));
-    *arena = 0;
-    *lower_bound = most_alive(blocks, n, steps);
-    if (order && placed) {
-        for (int i = 0; i < n; i++)
-            order[i] = &blocks[i];
-        qsort(order, (size_t)n, sizeof *order, by_size);
-        for (int i = 0; i < n; i++) {
-            hl_block *b = order[i];
-            b->offset = reuse ? best_gap(placed, i, b) : *arena;
-            insert(placed, i, b);
-            if (b->offset + b->bytes > *arena)
-                *arena = b->offset + b->bytes;
-        }
+    size_t count = (size_t)n, *numbers = hl_alloc(count + (size_t)steps + 1, sizeof *numbers);
+    placing p = {.blocks = blocks, .n = n, .best = numbers, .least = SIZE_MAX};
+    p.order = hl_alloc(count, sizeof(hl_block *));
+    p.placed = hl_alloc(count, sizeof *p.placed);
+    bool ok = numbers && p.order && p.placed;
+    if (ok) {
+        find_fullest(blocks, n, steps, numbers + n, result);
+        if (reuse && n)
+            place_all(&p, result->lower_bound);
+        result->bytes = reuse && n ? p.least : place_apart(blocks, n);
     }
-    bool ok = order && placed;
-    hl_free((void *)order);
-    hl_free((void *)placed);
+    hl_free(numbers);
+    hl_free((void *)p.order);
+    hl_free(p.placed);
     return ok ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory to place %d tensors", n);
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char no_section[] = "";
+
 hl_graph *hl_graph_new(void)
 {
     hl_graph *g = hl_alloc(1, sizeof *g);
@@ -14,6 +16,7 @@ hl_graph *hl_graph_new(void)
     g->arena = hl_arena_new();
     g->tensors = hl_alloc(1, sizeof *g->tensors); /* id 0 is no tensor: all zero */
     g->n_tensors = g->cap_tensors = 1;
+    g->label.section = no_section;
     if (g->arena && g->tensors)
         return g;
     hl_graph_free(g);
@@ -28,6 +31,7 @@ void hl_graph_free(hl_graph *g)
     hl_free(g->nodes);
     hl_free(g->tensors);
     hl_free(g->outputs);
+    hl_free((void *)g->sections);
     hl_free(g);
 }
 
@@ -73,6 +77,46 @@ static bool grow(hl_graph *g, void **array, int *capacity, int count, int more, 
     return true;
 }
 
+/* ------------------------------------------------------------------ labels */
+
+/* The graph's own string of a name. */
+static const char *section_of(hl_graph *g, const char *name)
+{
+    if (!name || !*name)
+        return no_section;
+    for (int i = 0; i < g->n_sections; i++)
+        if (g->sections[i] == name || !strcmp(g->sections[i], name))
+            return g->sections[i];
+    char *copy = hl_arena_strdup(g->arena, name);
+    if (!copy || !grow(g, (void **)&g->sections, &g->cap_sections, g->n_sections, 1, sizeof *g->sections)) {
+        hl_graph_fail(g, "no memory for section '%s'", name);
+        return no_section;
+    }
+    return g->sections[g->n_sections++] = copy;
+}
+
+const char *hl_section(hl_graph *g, const char *name)
+{
+    if (!g)
+        return no_section;
+    const char *before = g->label.section;
+    g->label.section = section_of(g, name);
+    return before;
+}
+
+void hl_graph_set_label(hl_graph *g, hl_label label)
+{
+    g->label = (hl_label){section_of(g, label.section), label.phase, label.again};
+}
+
+const char *hl_phase_name(hl_phase phase)
+{
+    static const char *const names[HL_PHASES] = {"forward", "backward", "clip", "update"};
+    return phase < HL_PHASES ? names[phase] : "?";
+}
+
+/* ------------------------------------------------------------------ nodes */
+
 static bool operands_present(hl_graph *g, const hl_op_def *op, int n_in, const hl_tensor *in)
 {
     HL_ASSERT(n_in >= op->min_in && (op->max_in < 0 || n_in <= op->max_in));
@@ -106,6 +150,7 @@ static hl_node *make_node(hl_graph *g, const hl_op_def *op, int n_in, const hl_t
     n->n_in = n_in;
     n->in = operands;
     n->params = copy;
+    n->label = g->label;
     n->n_out = op->n_out >= 0 ? op->n_out : n_in - 1;
     n->first_out = g->n_tensors;
     return n;
@@ -142,6 +187,13 @@ int hl_node_updates(const hl_node *n)
     while (updates > 0 && !n->in[updates - 1].id)
         updates--;
     return updates;
+}
+
+double hl_node_flops(const hl_graph *g, const hl_node *n)
+{
+    if (n->op->flops)
+        return n->op->flops(g, n);
+    return n->n_out ? (double)hl_info(g, hl_node_output(n, 0))->count : 0;
 }
 
 void hl_node_out(hl_graph *g, hl_node *n, int k, hl_dtype dtype, hl_shape shape)

@@ -6,6 +6,13 @@
 #include "base/memory.h"
 #include "graph/op.h"
 
+/* What a node belongs to. Says nothing about what it computes: nodes that differ in it alone are equal. */
+typedef struct hl_label {
+    const char *section; /* never NULL; one pointer per name and graph */
+    hl_phase phase;
+    bool again; /* computed before, and let go */
+} hl_label;
+
 struct hl_node {
     const hl_op_def *op;
     int index;
@@ -13,6 +20,7 @@ struct hl_node {
     hl_tensor *in;
     int32_t first_out; /* id of output 0; the others follow */
     void *params;      /* the op's struct, zero-padded: nodes compare by memcmp */
+    hl_label label;
 };
 
 typedef struct hl_tensor_info {
@@ -36,6 +44,9 @@ struct hl_graph {
     int n_tensors, cap_tensors;
     hl_graph_output *outputs;
     int n_outputs, cap_outputs;
+    const char **sections;
+    int n_sections, cap_sections;
+    hl_label label;         /* that new nodes take */
     uint32_t streams;       /* random ops so far: each draws from its own stream */
     hl_precision precision; /* that it is compiled for */
     bool failed;
@@ -59,6 +70,12 @@ static inline hl_tensor hl_node_output(const hl_node *n, int k)
 
 /* How many of a node's inputs it updates: op->updates, less the absent ones at the end. */
 int hl_node_updates(const hl_node *n);
+
+/* Nodes appended from here on take this label, which may be of another graph. */
+void hl_graph_set_label(hl_graph *g, hl_label label);
+
+/* Multiplications and additions, see op.h. */
+double hl_node_flops(const hl_graph *g, const hl_node *n);
 
 /* For shape rules. */
 void hl_node_out(hl_graph *g, hl_node *n, int k, hl_dtype dtype, hl_shape shape);
@@ -92,7 +109,8 @@ void hl_graph_verify(const hl_graph *g);
 
 /* ------------------------------------------------------------------ rewriting
  * A pass builds a new graph from an old one, node by node. For each node a rule may write other
- * outputs (tensors of the new graph) and return true; else the node is copied. */
+ * outputs (tensors of the new graph) and return true; else the node is copied. What is written in the
+ * place of a node takes its label, unless the rule sets another. */
 typedef struct hl_rewrite {
     const hl_graph *old;
     hl_graph *g;     /* the new graph */

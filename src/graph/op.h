@@ -45,6 +45,7 @@ struct hl_op_def {
     /* Bit k: output 0 may be written over input k (same size, read element by element before). */
     uint32_t in_place;
     hl_precision_rule precision;
+    hl_phase phase; /* a node of this op is in no earlier one */
     /* Bit k (bit 31: this and all after): operand k, result k may be of 16 bits. Such operands share a dtype,
      * which is that of such results; all others are f32. (Products say the dtype of their result in params.)
      */

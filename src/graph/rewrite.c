@@ -18,6 +18,7 @@ static bool rewrite_nodes(hl_rewrite *r, hl_rewrite_rule rule)
         if (!in)
             return false;
         hl_tensor *out = in + n->n_in;
+        hl_graph_set_label(r->g, n->label);
         for (int k = 0; k < n->n_in; k++)
             in[k] = r->map[n->in[k].id];
         if (!rule || !rule(r, n, in, out))
@@ -28,6 +29,7 @@ static bool rewrite_nodes(hl_rewrite *r, hl_rewrite_rule rule)
         if (r->g->failed)
             return true; /* the error is in the graph */
     }
+    hl_graph_set_label(r->g, r->old->label);
     for (int i = 0; i < r->old->n_outputs; i++)
         hl_output(r->g, r->old->outputs[i].name, r->map[r->old->outputs[i].tensor.id]);
     return true;

@@ -214,12 +214,12 @@ static void conv2d_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, 
 {
     const hl_conv_params *p = n->params;
     HL_ASSERT(p->activation == HL_ACT_NONE); /* fused only after differentiation */
-    if (needed[X])
-        dx[X] = backward(g, &hl_op_conv2d_backward_data, p, dy[0], n->in[W], hl_shape_of(g, n->in[X]));
-    if (needed[W])
+    if (needed[W])                           /* before dx: then x and dx need not be there at once */
         dx[W] = backward(g, &hl_op_conv2d_backward_filter, p, n->in[X], dy[0], hl_shape_of(g, n->in[W]));
     if (n->in[BIAS].id && needed[BIAS])
         dx[BIAS] = hl_sum(g, hl_reduce(g, dy[0], 2, 4, 1), 0);
+    if (needed[X])
+        dx[X] = backward(g, &hl_op_conv2d_backward_data, p, dy[0], n->in[W], hl_shape_of(g, n->in[X]));
 }
 
 /* A product per element of y [B,O,H,W] and of a patch [I,h,w], whichever of the three is summed into. */

@@ -15,8 +15,12 @@ static bool gradient_shape(hl_graph *g, hl_node *n)
     return hl_want_dtypes(g, n) && !g->failed;
 }
 
-const hl_op_def hl_op_gradient = {
-    .name = "gradient", .min_in = 1, .max_in = -1, .n_out = -1, .shape = gradient_shape};
+const hl_op_def hl_op_gradient = {.name = "gradient",
+                                  .min_in = 1,
+                                  .max_in = -1,
+                                  .n_out = -1,
+                                  .phase = HL_PHASE_BACKWARD,
+                                  .shape = gradient_shape};
 
 void hl_gradient(hl_graph *g, hl_tensor loss, int n, const hl_tensor *wrt, hl_tensor *gradients)
 {

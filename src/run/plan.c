@@ -172,15 +172,16 @@ static bool allocate(hl_plan *p)
 
 static hl_status fill_plan(hl_plan *p, hl_error *err)
 {
-    int *order = hl_alloc((size_t)p->graph->n_nodes, sizeof *order), *uses = hl_graph_uses(p->graph);
+    int *order = hl_alloc((size_t)p->graph->n_nodes, sizeof *order), *reads = hl_graph_uses(p->graph);
     hl_status status = HL_OK;
-    if (!order || !uses || !allocate(p))
+    if (!order || !reads || !allocate(p))
         status = hl_fail(err, HL_ERR_MEMORY, "no memory to plan %d nodes", p->graph->n_nodes);
     if (status == HL_OK)
         status = hl_schedule(p->graph, order, err);
     if (status == HL_OK) {
         p->locations[0].storage = -1;
-        hl_plan_locate(p, order, uses);
+        hl_plan_add_view_reads(p->graph, reads);
+        hl_plan_locate(p, order, reads);
         status = make_calls(p, order, err);
     }
     if (status == HL_OK)
@@ -191,38 +192,45 @@ static hl_status fill_plan(hl_plan *p, hl_error *err)
         hl_plan_account(p);
     }
     hl_free(order);
-    hl_free(uses);
+    hl_free(reads);
     return status;
+}
+
+hl_plan *hl_plan_graph(hl_graph *g, const hl_plan_target *target, hl_error *err)
+{
+    hl_plan *p = hl_alloc(1, sizeof *p);
+    if (!p) {
+        hl_graph_free(g);
+        hl_fail(err, HL_ERR_MEMORY, "no memory for a plan");
+        return NULL;
+    }
+    p->backend = target->backend;
+    p->ordinal = target->ordinal;
+    snprintf(p->device, sizeof p->device, p->backend->device ? "%s:%d" : "%s", p->backend->name, p->ordinal);
+    p->frozen = target->frozen;
+    p->graph = g;
+    if (fill_plan(p, err) == HL_OK)
+        return p;
+    hl_plan_free(p);
+    return NULL;
 }
 
 hl_plan *hl_plan_new(const hl_graph *g, const hl_session_options *options, hl_error *err)
 {
     static const hl_session_options none = {0};
     options = options ? options : &none;
-    int ordinal = 0;
-    const hl_backend *backend = hl_backend_find(options->device, &ordinal, err);
-    if (!backend)
+    hl_plan_target target = {.frozen = options->frozen};
+    target.backend = hl_backend_find(options->device, &target.ordinal, err);
+    if (!target.backend)
         return NULL;
-    if (options->precision == HL_PRECISION_TF32 && !backend->device) {
+    if (options->precision == HL_PRECISION_TF32 && !target.backend->device) {
         hl_fail(err, HL_ERR_UNSUPPORTED, "precision tf32 is computed by GPUs only; on device '%s' use fp32",
-                backend->name);
+                target.backend->name);
         return NULL;
     }
-    hl_plan *p = hl_alloc(1, sizeof *p);
-    if (!p) {
-        hl_fail(err, HL_ERR_MEMORY, "no memory for a plan");
-        return NULL;
-    }
-    p->backend = backend;
-    p->ordinal = ordinal;
-    snprintf(p->device, sizeof p->device, backend->device ? "%s:%d" : "%s", backend->name, ordinal);
-    p->frozen = options->frozen;
-    p->graph = hl_compile(g, options->precision, err);
-    if (!p->graph || fill_plan(p, err) != HL_OK) {
-        hl_plan_free(p);
-        return NULL;
-    }
-    return p;
+    hl_graph *compiled = hl_compile(g, options->precision, err);
+    hl_plan *p = compiled ? hl_plan_graph(compiled, &target, err) : NULL;
+    return p ? hl_plan_shrink(p, &target, options, err) : NULL;
 }
 
 void hl_plan_free(hl_plan *p)

@@ -31,20 +31,7 @@ static bool may_overwrite(const hl_plan *p, const hl_node *n, int k)
            s->block.bytes == (size_t)out->count * hl_dtype_size(out->dtype);
 }
 
-/* Reads that are to come for whatever lies where t lies: of t and of every view of it. */
-static int reads_of(const hl_graph *g, const int *uses, int id)
-{
-    int reads = uses[id];
-    for (int i = 0; i < g->n_nodes; i++) {
-        int64_t offset;
-        const hl_node *n = g->nodes[i];
-        if (n->n_in && n->in[0].id == id && is_view(g, n, &offset))
-            reads += reads_of(g, uses, n->first_out);
-    }
-    return reads;
-}
-
-static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const int *uses)
+static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const int *reads)
 {
     const hl_tensor_info *t = hl_info(p->graph, hl_node_output(n, k));
     hl_location *at = &p->locations[n->first_out + k];
@@ -76,13 +63,13 @@ static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const i
     for (int i = 0; i < n->n_in && k == 0 && !hl_pass_disabled("in_place"); i++) {
         if (may_overwrite(p, n, i)) {
             *at = p->locations[n->in[i].id];
-            p->storages[at->storage].unread += reads_of(p->graph, uses, n->first_out);
+            p->storages[at->storage].unread += reads[n->first_out];
             return;
         }
     }
     at->storage = hl_plan_add_storage(p, HL_IN_ARENA, (size_t)t->count * hl_dtype_size(t->dtype),
                                       HL_MEM_ACTIVATIONS, step);
-    p->storages[at->storage].unread = reads_of(p->graph, uses, n->first_out + k);
+    p->storages[at->storage].unread = reads[n->first_out + k];
 }
 
 /* Lifetimes: a storage is alive from its first write to its last read. */
@@ -121,16 +108,26 @@ bool hl_plan_makes_call(const hl_graph *g, const hl_node *n)
     return n->op != &hl_op_input && n->op != &hl_op_param && !is_view(g, n, &offset);
 }
 
+void hl_plan_add_view_reads(const hl_graph *g, int *uses)
+{
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        int64_t offset;
+        const hl_node *n = g->nodes[i];
+        if (is_view(g, n, &offset))
+            uses[n->in[0].id] += uses[n->first_out];
+    }
+}
+
 /* Every value gets a storage, in the order of running. Inputs are pinned before anything could be
  * written over them; an output's storage ends its life at the end. */
-void hl_plan_locate(hl_plan *p, const int *order, const int *uses)
+void hl_plan_locate(hl_plan *p, const int *order, const int *reads)
 {
     const hl_graph *g = p->graph;
     int step = 0;
     for (int i = 0; i < g->n_nodes; i++) {
         const hl_node *n = g->nodes[order[i]];
         for (int k = 0; k < n->n_out; k++)
-            locate_output(p, n, k, step, uses);
+            locate_output(p, n, k, step, reads);
         extend_life(p, n, step);
         if (n->op == &hl_op_input)
             pin(p, hl_node_output(n, 0), HL_GOES_IN, g->n_nodes);

@@ -35,8 +35,8 @@ hl_status hl_plan_place(hl_plan *p, hl_error *err)
     for (int i = 0; i < p->n_storages; i++)
         if (is_scratch(&p->storages[i]))
             blocks[n++] = p->storages[i].block;
-    hl_status status = hl_place(blocks, n, p->n_calls + 1, !hl_pass_disabled("reuse"), &p->memory.arena,
-                                &p->memory.lower_bound, err);
+    hl_placement placement;
+    hl_status status = hl_place(blocks, n, p->n_calls + 1, !hl_pass_disabled("reuse"), &placement, err);
     n = 0;
     for (int i = 0; i < p->n_storages; i++) {
         if (!is_scratch(&p->storages[i]))
@@ -44,25 +44,22 @@ hl_status hl_plan_place(hl_plan *p, hl_error *err)
         p->storages[i].block = blocks[n++];
         p->storages[i].block.offset += crossing;
     }
-    p->memory.arena += crossing;
-    p->memory.lower_bound += crossing;
+    p->memory.arena = placement.bytes + crossing;
+    p->memory.lower_bound = placement.lower_bound + crossing;
+    p->memory.peak_step = placement.fullest < p->n_calls || !p->n_calls ? placement.fullest : p->n_calls - 1;
     hl_free(blocks);
     return status;
 }
 
 /* Bytes of each category that are alive at one call. */
-static size_t alive_at(const hl_plan *p, int step, size_t by_kind[HL_MEM_KINDS])
+static void count_alive(const hl_plan *p, int step, size_t by_kind[HL_MEM_KINDS])
 {
-    size_t sum = hl_size_align(sizeof(hl_clock), HL_ALIGN);
-    by_kind[HL_MEM_IO] += sum;
+    by_kind[HL_MEM_IO] += hl_size_align(sizeof(hl_clock), HL_ALIGN);
     for (int i = 0; i < p->n_storages; i++) {
         const hl_storage *s = &p->storages[i];
-        if (s->kind == HL_IN_ARENA && (s->traffic || (s->block.first <= step && step <= s->block.last))) {
+        if (s->kind == HL_IN_ARENA && (s->traffic || (s->block.first <= step && step <= s->block.last)))
             by_kind[s->category] += s->block.bytes;
-            sum += s->block.bytes;
-        }
     }
-    return sum;
 }
 
 /* A parameter that only packing kernels read needs no copy of its own once they have packed it. */
@@ -85,16 +82,8 @@ static bool only_packed(const hl_plan *p, int storage)
 void hl_plan_account(hl_plan *p)
 {
     hl_memory *m = &p->memory;
-    size_t fullest = 0;
-    for (int i = 0; i < p->n_calls; i++) {
-        size_t by_kind[HL_MEM_KINDS] = {0}, sum = alive_at(p, i, by_kind);
-        if (sum >= fullest) {
-            fullest = sum;
-            m->peak_step = i;
-            m->peak_op = p->call_nodes[i]->op->name;
-        }
-    }
-    alive_at(p, m->peak_step, m->by_kind);
+    m->peak_op = p->n_calls ? p->call_nodes[m->peak_step]->op->name : NULL;
+    count_alive(p, m->peak_step, m->by_kind);
     for (int i = 0; i < p->n_calls; i++)
         m->by_kind[HL_MEM_PACKED] += p->calls[i].pack_bytes;
     for (int i = 0; i < p->n_storages; i++)

@@ -39,13 +39,20 @@ size_t hl_call_print_shapes(const hl_call *c, char *text, size_t size)
     return w.used;
 }
 
+static void put_label(writer *w, const hl_node *n)
+{
+    put(w, "%-10s %-8s %-5s ", n->label.section[0] ? n->label.section : "-", hl_phase_name(n->label.phase),
+        n->label.again ? "again" : "");
+}
+
 size_t hl_plan_print(const hl_plan *p, char *text, size_t size)
 {
     writer w = {text, size, 0};
     for (int i = 0; i < p->n_calls; i++) {
         const hl_call *c = &p->calls[i];
-        put(&w, "%4d %-24s %-10s", i, c->kernel->op, c->kernel->name);
-        put(&w, " ");
+        put(&w, "%4d ", i);
+        put_label(&w, p->call_nodes[i]);
+        put(&w, "%-24s %-10s ", c->kernel->op, c->kernel->name);
         size_t room = w.used < w.size ? w.size - w.used : 0;
         w.used += hl_call_print_shapes(c, room ? w.text + w.used : NULL, room);
         put(&w, "\n");
@@ -58,6 +65,7 @@ size_t hl_graph_print(const hl_graph *g, char *text, size_t size)
     writer w = {text, size, 0};
     for (int i = 0; i < g->n_nodes; i++) {
         const hl_node *n = g->nodes[i];
+        put_label(&w, n);
         put(&w, "%-24s", n->op->name);
         for (int k = 0; k < n->n_in; k++)
             put(&w, " %%%d", n->in[k].id);

@@ -2,13 +2,6 @@
 #include "base/error.h"
 #include "run/session.h"
 
-static double flops_of(const hl_graph *g, const hl_node *n)
-{
-    if (n->op->flops)
-        return n->op->flops(g, n);
-    return n->n_out ? (double)hl_info(g, hl_node_output(n, 0))->count : 0;
-}
-
 static double bytes_of(const hl_view *v)
 {
     return (double)v->count * (double)hl_dtype_size(v->dtype);
@@ -37,7 +30,9 @@ hl_call_info hl_session_call(const hl_session *s, int index)
     hl_call_info info = {.index = index,
                          .op = c->kernel->op,
                          .kernel = c->kernel->name,
-                         .flops = flops_of(p->graph, n),
+                         .section = n->label.section,
+                         .phase = n->label.phase,
+                         .flops = hl_node_flops(p->graph, n),
                          .seconds = s->seconds[index],
                          .runs = s->profiled_runs};
     hl_call_print_shapes(c, info.shapes, sizeof info.shapes);

@@ -104,9 +104,9 @@ static void test_published(void **state)
         double seconds, rate;
         int64_t iterations, batch, train_batch, every;
     } expected[] = {
-        {HL_PHASE_INFERENCE, 5, 0, 0, 16, 0, 0}, {HL_PHASE_TRAINING, 0, 0, 3, 1, 32, 0},
-        {HL_PHASE_MIXED, 60, 0, 0, 32, 16, 2},   {HL_PHASE_CONTROL, 20, 10, 0, 1, 32, 0},
-        {HL_PHASE_CONTROL, 20, 50, 0, 1, 32, 0},
+        {HL_STRESS_INFERENCE, 5, 0, 0, 16, 0, 0}, {HL_STRESS_TRAINING, 0, 0, 3, 1, 32, 0},
+        {HL_STRESS_MIXED, 60, 0, 0, 32, 16, 2},   {HL_STRESS_CONTROL, 20, 10, 0, 1, 32, 0},
+        {HL_STRESS_CONTROL, 20, 50, 0, 1, 32, 0},
     };
     assert_int_equal(c.stress.phases.n, 5);
     assert_true(c.optim.clip == 1 && c.optim.lr == 3);

@@ -27,13 +27,13 @@ static void test_entries(void **state)
     assert_int_equal(c.stress.phases.n, 2);
     const hl_stress_phase *p = c.stress.phases.at;
     assert_string_equal(p[0].name, "control 10 Hz");
-    assert_int_equal(p[0].kind, HL_PHASE_CONTROL);
+    assert_int_equal(p[0].kind, HL_STRESS_CONTROL);
     assert_true(p[0].seconds == 20 && p[0].rate_hz == 10 && p[0].iterations == 0 && p[0].batch == 1);
     assert_true(p[0].limits.p99_ms == 80 && p[0].limits.deadline_miss_rate == 0);
     assert_true(p[0].limits.rss_slope_bytes_per_minute == INFINITY && p[0].limits.skipped_steps == INFINITY);
     assert_true(p[0].limits.min_samples_per_s == 0 && p[0].limits.peak_bytes == 0);
     assert_string_equal(p[1].name, "");
-    assert_int_equal(p[1].kind, HL_PHASE_TRAINING);
+    assert_int_equal(p[1].kind, HL_STRESS_TRAINING);
     assert_true(p[1].iterations == 100 && p[1].seconds == 0 && p[1].streams == 1 && p[1].warmup == 3);
     assert_true(p[1].limits.p99_ms == INFINITY && p[1].limits.min_training_samples_per_s == 1.5);
     assert_true(c.stress.limits.rss_slope_bytes_per_minute == 1048576);
@@ -68,7 +68,7 @@ static void test_names_of_kinds(void **state)
     for (int i = 0; i < 4; i++) {
         char text[200];
         snprintf(text, sizeof text, "stress: {phases: [{kind: %s, seconds: 1, %s}]}", kinds[i],
-                 i == HL_PHASE_CONTROL ? "rate_hz: 1" : "warmup: 0");
+                 i == HL_STRESS_CONTROL ? "rate_hz: 1" : "warmup: 0");
         hl_config c = parse(text, NONE);
         assert_int_equal(c.stress.phases.at[0].kind, i);
         assert_string_equal(hl_config_phase_name(&c.stress.phases.at[0]), kinds[i]);
@@ -109,7 +109,7 @@ static void test_sizes_and_infinities(void **state)
                    "x.yaml:1:37: memory.recompute: 'decoder' is listed twice");
     assert_refuses(
         "memory: {recompute: [encoder]}", NONE,
-        "x.yaml:1:22: memory.recompute: expected h_module, compressor, l_module, decoder or loss, found "
+        "x.yaml:1:22: memory.recompute: expected H-module, compressor, L-module, decoder or loss, found "
         "'encoder'; did you mean 'decoder'?");
     assert_refuses("stress: {limits: {p99_ms: -.inf}}", NONE,
                    "x.yaml:1:27: stress.limits.p99_ms: -.inf is below 0");
@@ -248,8 +248,8 @@ static void test_overrides(void **state)
                                 "stress.phases[2].seconds=4"));
     p = c.stress.phases.at;
     assert_int_equal(c.stress.phases.n, 3);
-    assert_true(p[0].batch == 1 && p[0].limits.p99_ms == INFINITY && p[0].kind == HL_PHASE_MIXED);
-    assert_true(p[1].seconds == 2 && p[2].seconds == 4 && p[1].kind == HL_PHASE_INFERENCE);
+    assert_true(p[0].batch == 1 && p[0].limits.p99_ms == INFINITY && p[0].kind == HL_STRESS_MIXED);
+    assert_true(p[1].seconds == 2 && p[2].seconds == 4 && p[1].kind == HL_STRESS_INFERENCE);
     assert_string_equal(p[0].name, "");
     hl_config_free(&c);
     c = parse(PHASES, OVERRIDES("stress.phases=[]"));
@@ -316,11 +316,11 @@ static void test_print(void **state)
 {
     (void)state;
     hl_config a = parse(PHASES, OVERRIDES("memory.budget=1536MiB",
-                                          "stress.phases[0].name=- null: ", "memory.recompute=[h_module]"));
+                                          "stress.phases[0].name=- null: ", "memory.recompute=[H-module]"));
     char *text = hl_config_print(&a);
     assert_non_null(text);
     static const char *const lines[] = {
-        "memory:\n  budget: 1536MiB\n  recompute: [h_module]\n",
+        "memory:\n  budget: 1536MiB\n  recompute: [H-module]\n",
         "stress:\n  limits:\n    p99_ms: .inf\n",
         "    rss_slope_bytes_per_minute: 1048576\n    peak_bytes: 8GiB\n",
         "  phases:\n    - name: \"- null: \"\n      kind: control\n      seconds: 20\n",

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <omp.h>
 
-/* How a product ends. */
-typedef enum ending { PLAIN, BIAS_RELU, BIAS_ADDEND_GELU, INTO_ADDEND, ENDINGS } ending;
+/* How a product ends; the last two are one, with the addend apart and where the result goes. */
+typedef enum ending { PLAIN, BIAS_RELU, BIAS_ADDEND_GELU, ONTO_ADDEND, INTO_ADDEND, ENDINGS } ending;
 
 typedef struct problem {
     int64_t M, N, K;
@@ -45,7 +45,7 @@ static double want(const problem *q, ending e, int64_t i)
     double sum = q->products[i];
     if (e == BIAS_RELU || e == BIAS_ADDEND_GELU)
         sum += q->bias[i % q->N];
-    if (e == BIAS_ADDEND_GELU || e == INTO_ADDEND)
+    if (e >= BIAS_ADDEND_GELU)
         sum += q->addend[i];
     if (e == BIAS_RELU)
         return sum < 0 ? 0 : sum;
@@ -68,14 +68,15 @@ static hl_view view(int rank, int64_t rows, int64_t columns)
 
 static void describe(call *c, int64_t M, int64_t N, int64_t K, bool ta, bool tb, ending e)
 {
-    static const hl_activation activations[] = {HL_ACT_NONE, HL_ACT_RELU, HL_ACT_GELU, HL_ACT_NONE};
+    static const hl_activation activations[] = {HL_ACT_NONE, HL_ACT_RELU, HL_ACT_GELU, HL_ACT_NONE,
+                                                HL_ACT_NONE};
     memset(c, 0, sizeof *c);
     c->params = (hl_matmul_params){.transpose_a = ta, .transpose_b = tb, .activation = activations[e]};
     c->in[0] = ta ? view(2, K, M) : view(2, M, K);
     c->in[1] = tb ? view(2, N, K) : view(2, K, N);
     if (e == BIAS_RELU || e == BIAS_ADDEND_GELU)
         c->in[2] = view(1, N, 0);
-    if (e == BIAS_ADDEND_GELU || e == INTO_ADDEND)
+    if (e >= BIAS_ADDEND_GELU)
         c->in[3] = view(2, M, N);
     c->call = (hl_call){.params = &c->params, .n_in = 4, .n_out = 1, .in = c->in};
     c->call.out[0] = view(2, M, N);
@@ -127,6 +128,15 @@ static void check(const hl_backend *backend, const problem *q, ending e)
     free(y);
 }
 
+/* Where the addend lies does not change a bit. */
+static void check_places(const hl_backend *backend, const problem *q)
+{
+    float *apart = run(backend, q, ONTO_ADDEND, 2), *in_place = run(backend, q, INTO_ADDEND, 2);
+    assert_memory_equal(apart, in_place, (size_t)(q->M * q->N) * sizeof *apart);
+    free(apart);
+    free(in_place);
+}
+
 static void check_all(int64_t M, int64_t N, int64_t K, bool ta, bool tb)
 {
     problem q = make(M, N, K, ta, tb);
@@ -137,6 +147,8 @@ static void check_all(int64_t M, int64_t N, int64_t K, bool ta, bool tb)
         if (choose(&hl_backend_cpu, "matmul", &c.call) != choose(&hl_backend_cpu_portable, "matmul", &c.call))
             check(&hl_backend_cpu, &q, (ending)e);
     }
+    check_places(&hl_backend_cpu_portable, &q);
+    check_places(&hl_backend_cpu, &q);
     clear(&q);
 }
 

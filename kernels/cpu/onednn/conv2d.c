@@ -87,7 +87,7 @@ static hl_status run_forward(const hl_call *c, hl_error *err)
     if (status == HL_OK && p->activation == HL_ACT_RELU)
         hl_conv_relu(c);
     else if (status == HL_OK)
-        hl_epilogue(hl_out(c, 0), y.dim[0] * y.dim[1], y.dim[2] * y.dim[3], NULL, NULL, p->activation);
+        hl_epilogue(hl_out(c, 0), y.dim[0] * y.dim[1], y.dim[2] * y.dim[3], NULL, p->activation);
     return status;
 }
 
