@@ -114,6 +114,11 @@ hl_memory hl_session_memory(const hl_session *s)
     return s->plan->memory;
 }
 
+const hl_plan *hl_session_plan(const hl_session *s)
+{
+    return s->plan;
+}
+
 const char *hl_session_device(const hl_session *s)
 {
     return s->plan->device;
