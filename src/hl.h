@@ -430,6 +430,21 @@ HL_API hl_call_info hl_session_call(const hl_session *s, int index);
 /* Their seconds per run as text, dearest first. */
 HL_API size_t hl_session_profile_print(const hl_session *s, char *text, size_t size);
 
+/* The calls of one section and phase of a step, together. On a device also "input copy" (first) and "output
+ * copy" (last): what a step waits for its inputs, and takes to give its outputs back. */
+typedef struct hl_part {
+    const char *section; /* "": none */
+    hl_phase phase;
+    double seconds; /* in the step waited for last that was timed */
+} hl_part;
+
+/* Times parts of the steps that start from here on; cheap enough to stay on. A device goes on to replay
+ * steps, after it has recorded them anew. */
+HL_API void hl_session_time_parts(hl_session *s, bool on);
+/* How many parts a step has, in the order in which they begin, and one of them. */
+HL_API int hl_session_parts(const hl_session *s);
+HL_API hl_part hl_session_part(const hl_session *s, int index);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,8 +18,8 @@ cudaStream_t hl_cuda_stream(const hl_queue *queue)
 static hl_status new_stream(cudaStream_t *stream, bool urgent, hl_error *err)
 {
     int least = 0, greatest = 0;
-    hl_status status =
-        hl_cuda_check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "making a queue", err);
+    hl_status status = hl_cuda_check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "making a queue",
+                                     err);
     if (status != HL_OK)
         return status;
     return hl_cuda_check(
@@ -294,17 +294,22 @@ hl_status hl_cuda_replay(hl_queue *q, int place, hl_error *err)
 
 /* ------------------------------------------------------------------ time */
 
+/* In a recording it is a node, which sets the event each time that it is replayed. */
 hl_status hl_cuda_mark(hl_queue *q, int index, hl_error *err)
 {
     HL_ASSERT(index >= 0 && index < q->traffic.marks);
-    return hl_cuda_check(cudaEventRecord(q->marks[index], q->compute), "marking a point in time", err);
+    cudaError_t code = q->recording
+                           ? cudaEventRecordWithFlags(q->marks[index], q->compute, cudaEventRecordExternal)
+                           : cudaEventRecord(q->marks[index], q->compute);
+    return hl_cuda_check(code, "marking a point in time", err);
 }
 
-/* Zero where one of the two was not reached. */
+/* The second may follow what was waited for. Zero where one of the two was not reached. */
 double hl_cuda_between(hl_queue *q, int first, int second)
 {
     float milliseconds = 0;
-    if (cudaEventElapsedTime(&milliseconds, q->marks[first], q->marks[second]) != cudaSuccess) {
+    if (cudaEventSynchronize(q->marks[second]) != cudaSuccess ||
+        cudaEventElapsedTime(&milliseconds, q->marks[first], q->marks[second]) != cudaSuccess) {
         (void)cudaGetLastError();
         return 0;
     }

@@ -74,8 +74,8 @@ struct hl_call {
 
 typedef struct hl_device hl_device;
 
-/* A step may be recorded for as many sets of addresses. */
-enum { HL_RECORDINGS = 4 };
+/* A step may be recorded for as many sets of addresses and marks. */
+enum { HL_RECORDINGS = 8 };
 
 /* One step's traffic: in_bytes go from the host to `inputs`, out_bytes come back from `outputs`, both in
  * the device's memory. */
@@ -117,7 +117,7 @@ typedef struct hl_device_table {
     hl_status (*record)(hl_queue *queue, hl_error *err);
     hl_status (*recorded)(hl_queue *queue, int place, hl_error *err);
     hl_status (*replay)(hl_queue *queue, int place, hl_error *err);
-    /* A point in time on the queue; after wait, seconds between two of them. */
+    /* A point in time on the queue, or in what is being recorded; after wait, seconds between two of them. */
     hl_status (*mark)(hl_queue *queue, int index, hl_error *err);
     double (*between)(hl_queue *queue, int first, int second);
 } hl_device_table;
@@ -142,7 +142,7 @@ extern const hl_backend hl_backend_cpu_portable;
 extern HL_API const hl_backend hl_backend_cuda;
 extern HL_API const char *const hl_cuda_version;
 /* Changes with hl's version and with these structs. */
-#define HL_BACKEND_VERSION HL_VERSION " (backend 2)"
+#define HL_BACKEND_VERSION HL_VERSION " (backend 3)"
 
 #ifdef __cplusplus
 }

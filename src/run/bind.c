@@ -226,7 +226,7 @@ static hl_status open_queue(hl_session *s, hl_error *err)
                           .outputs = s->arena + p->in_bytes,
                           .in_bytes = p->in_bytes,
                           .out_bytes = p->out_bytes,
-                          .marks = p->n_calls + 1,
+                          .marks = HL_STEPS * (p->n_calls + HL_MARKS),
                           .urgent = s->concurrent};
     return s->table->queue_new(s->device, &traffic, &s->queue, err);
 }
@@ -234,12 +234,15 @@ static hl_status open_queue(hl_session *s, hl_error *err)
 static hl_status allocate_records(hl_session *s, hl_error *err)
 {
     const size_t n = (size_t)s->uses.n + 1;
-    bool ok = (s->seconds = hl_alloc((size_t)s->plan->n_calls, sizeof *s->seconds)) != NULL;
+    const size_t calls = (size_t)s->plan->n_calls + 1;
+    bool ok = (s->seconds = hl_alloc(calls, sizeof *s->seconds)) != NULL;
+    ok = ok && (s->moments = hl_alloc(calls, sizeof *s->moments)) != NULL;
     for (int i = 0; i < HL_STEPS && ok; i++)
         ok = (s->holds[i].buffer = hl_alloc(n, sizeof *s->holds[i].buffer)) != NULL;
     for (int i = 0; i < HL_RECORDINGS && ok && s->table; i++)
-        ok = (s->recorded[i] = hl_alloc(2 * n, sizeof *s->recorded[i])) != NULL;
+        ok = (s->recorded[i].addresses = hl_alloc(2 * n, sizeof *s->addresses)) != NULL;
     ok = ok && (s->addresses = hl_alloc(2 * n, sizeof *s->addresses)) != NULL;
+    ok = ok && hl_parts_open(s);
     return ok ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for a session of %d calls", s->plan->n_calls);
 }
 
@@ -292,7 +295,7 @@ static void unbind_store(hl_session *s)
     for (int i = 0; i < HL_STEPS; i++)
         hl_free(s->holds[i].buffer);
     for (int i = 0; i < HL_RECORDINGS; i++)
-        hl_free((void *)s->recorded[i]);
+        hl_free((void *)s->recorded[i].addresses);
     hl_free((void *)s->addresses);
 }
 

@@ -2,6 +2,28 @@
 #include "base/error.h"
 #include "run/session.h"
 
+#include <string.h>
+
+void hl_session_profile(hl_session *s, bool on)
+{
+    if (on && !s->profile) {
+        memset(s->seconds, 0, (size_t)s->plan->n_calls * sizeof *s->seconds);
+        s->profiled_runs = 0;
+    }
+    s->profile = on;
+}
+
+/* Time is told for a group at its first call. */
+void hl_profile_add(hl_session *s, int slot)
+{
+    const hl_plan *p = s->plan;
+    if (!s->profile || s->marking[slot] != HL_MARK_CALLS)
+        return;
+    for (int i = 0; i < p->n_calls; i += p->together[i])
+        s->seconds[i] += hl_session_between(s, slot, i, i + p->together[i]);
+    s->profiled_runs++;
+}
+
 static double bytes_of(const hl_view *v)
 {
     return (double)v->count * (double)hl_dtype_size(v->dtype);

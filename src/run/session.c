@@ -42,6 +42,8 @@ void hl_session_free(hl_session *s)
         hl_session_unbind(s);
     hl_plan_free(s->plan);
     hl_free(s->seconds);
+    hl_free(s->moments);
+    hl_parts_close(s);
     hl_free(s);
 }
 
@@ -135,36 +137,39 @@ static hl_hold *next_hold(hl_session *s)
     return &s->holds[s->started % HL_STEPS];
 }
 
-/* Hands all calls over in order. Time is told for a group at its first call. */
+/* Hands all calls over in order. */
 static hl_status run_calls(hl_session *s, hl_error *err)
 {
     hl_plan *p = s->plan;
-    double before = s->profile ? hl_seconds() : 0;
-    hl_status status = s->profile && s->table ? s->table->mark(s->queue, 0, err) : HL_OK;
-    for (int i = 0; i < p->n_calls && status == HL_OK; i += p->together[i]) {
+    hl_status status = HL_OK;
+    for (int i = 0; i < p->n_calls; i += p->together[i]) {
         const hl_call *c = &p->calls[i];
-        if (i == p->first_update && !s->table && (status = hl_session_claim(s, next_hold(s), err)) != HL_OK)
+        status = hl_session_mark(s, i, err);
+        if (status == HL_OK && i == p->first_update && !s->table)
+            status = hl_session_claim(s, next_hold(s), err);
+        if (status != HL_OK)
             return status;
         status = run_group(c, p->together[i], err);
         if (status != HL_OK)
             return hl_fail_prefix(err, "kernel %s of op %s (call %d)", c->kernel->name, c->kernel->op, i);
-        if (s->profile && s->table) {
-            status = s->table->mark(s->queue, i + p->together[i], err);
-        } else if (s->profile) {
-            double after = hl_seconds();
-            s->seconds[i] += after - before;
-            before = after;
-        }
     }
-    return status;
+    return hl_session_mark(s, p->n_calls, err);
 }
 
-/* What the queue has recorded for the addresses that the calls have; -1: nothing. */
+/* The slot whose marks a recording of this step sets; -1: it sets none. */
+static int marks_to_record(const hl_session *s)
+{
+    const int slot = (int)(s->started % HL_STEPS);
+    return s->marking[slot] == HL_MARK_NOTHING ? -1 : slot;
+}
+
+/* What the queue has recorded for the addresses that the calls have, and the marks; -1: nothing. */
 static int recording_of(const hl_session *s)
 {
     const size_t bytes = 2 * (size_t)s->uses.n * sizeof *s->addresses;
     for (int i = 0; i < s->recordings && i < HL_RECORDINGS; i++)
-        if (!memcmp(s->recorded[i], s->addresses, bytes))
+        if (s->recorded[i].marks == marks_to_record(s) &&
+            !memcmp(s->recorded[i].addresses, s->addresses, bytes))
             return i;
     return -1;
 }
@@ -180,7 +185,8 @@ static hl_status record(hl_session *s, int *place, hl_error *err)
     status = status == HL_OK ? ended : status;
     if (status != HL_OK)
         return status;
-    memcpy(s->recorded[*place], s->addresses, 2 * (size_t)s->uses.n * sizeof *s->addresses);
+    memcpy(s->recorded[*place].addresses, s->addresses, 2 * (size_t)s->uses.n * sizeof *s->addresses);
+    s->recorded[*place].marks = marks_to_record(s);
     s->recordings++;
     return HL_OK;
 }
@@ -190,8 +196,9 @@ static hl_status record(hl_session *s, int *place, hl_error *err)
 static hl_status run_on_device(hl_session *s, hl_error *err)
 {
     enum { PLAIN_STEPS = 1 };
-    if (s->profile || hl_pass_disabled("replay") || s->plain < PLAIN_STEPS) {
-        s->plain += !s->profile;
+    const bool apart = s->marking[s->started % HL_STEPS] == HL_MARK_CALLS;
+    if (apart || hl_pass_disabled("replay") || s->plain < PLAIN_STEPS) {
+        s->plain += !apart;
         return run_calls(s, err);
     }
     int place = recording_of(s);
@@ -205,24 +212,24 @@ static void set_clock(hl_session *s)
     *clock = (hl_clock){hl_params_seed(s->params), (uint32_t)s->step, 0};
 }
 
+/* One call after the other on the host; on a device with the step's traffic around them. */
 static hl_status run_step(hl_session *s, hl_error *err)
 {
+    const int end = s->plan->n_calls;
+    hl_session_begin_marks(s);
     if (!s->table)
         return run_calls(s, err);
     hl_status status = hl_session_claim(s, next_hold(s),
                                         err); /* when its kernel runs, the host does not know */
     if (status == HL_OK)
+        status = hl_session_mark(s, end + HL_BEFORE_INPUTS, err);
+    if (status == HL_OK)
         status = s->table->begin(s->queue, s->crossing, err);
     if (status == HL_OK)
         status = run_on_device(s, err);
-    return status == HL_OK ? s->table->finish(s->queue, err) : status;
-}
-
-static void read_marks(hl_session *s)
-{
-    const hl_plan *p = s->plan;
-    for (int i = 0; i < p->n_calls; i += p->together[i])
-        s->seconds[i] += s->table->between(s->queue, i, i + p->together[i]);
+    if (status == HL_OK)
+        status = s->table->finish(s->queue, err);
+    return status == HL_OK ? hl_session_mark(s, end + HL_AFTER_OUTPUTS, err) : status;
 }
 
 /* Waits on the device for the oldest step under way. */
@@ -231,8 +238,6 @@ static hl_status deliver(hl_session *s, hl_error *err)
     hl_hold *hold = &s->holds[(s->started - (uint64_t)s->pending) % HL_STEPS];
     hl_status status = s->table->wait(s->queue, s->crossing + s->plan->in_bytes, err);
     hl_session_let_go(s, hold, status == HL_OK);
-    if (status == HL_OK && s->profile)
-        read_marks(s);
     s->delivered = true;
     return status;
 }
@@ -266,12 +271,15 @@ hl_status hl_session_wait(hl_session *s, hl_error *err)
 {
     if (!s->pending)
         return hl_fail(err, HL_ERR_USAGE, "there is no step to wait for");
-    const hl_hold *hold = &s->holds[(s->started - (uint64_t)s->pending) % HL_STEPS];
+    const int slot = (int)((s->started - (uint64_t)s->pending) % HL_STEPS);
     hl_status status = s->table && !s->delivered ? deliver(s, err) : HL_OK;
     s->delivered = false;
     s->pending--;
-    s->version = (s->plan->frozen ? &s->holds[0] : hold)->version;
-    s->profiled_runs += s->profile;
+    s->version = s->holds[s->plan->frozen ? 0 : slot].version;
+    if (status == HL_OK) {
+        hl_profile_add(s, slot);
+        hl_parts_take(s, slot);
+    }
     return status;
 }
 
@@ -302,13 +310,4 @@ hl_status hl_session_warm_up(hl_session *s, double *seconds, hl_error *err)
     if (seconds)
         *seconds = s->warm_up_seconds;
     return status;
-}
-
-void hl_session_profile(hl_session *s, bool on)
-{
-    if (on && !s->profile) {
-        memset(s->seconds, 0, (size_t)s->plan->n_calls * sizeof *s->seconds);
-        s->profiled_runs = 0;
-    }
-    s->profile = on;
 }

@@ -6,12 +6,33 @@
 
 enum { HL_STEPS = 2 }; /* most that may be started and not waited for */
 
+/* Which points in time of a step are taken (marks.c). */
+typedef enum hl_marking {
+    HL_MARK_NOTHING,
+    HL_MARK_PARTS, /* where one part of the step ends and the next begins */
+    HL_MARK_CALLS, /* before and after every group of calls, which are then not replayed */
+} hl_marking;
+
+/* Parts of a step (parts.c). */
+typedef struct hl_parts {
+    bool on;
+    int n;
+    hl_part *list;
+    int *of; /* by call, that of its group */
+} hl_parts;
+
 /* A step that is under way reads these buffers of the store (hold.c). */
 typedef struct hl_hold {
     int *buffer; /* by the plan's uses; -1: none */
     uint64_t version;
     bool claimed; /* the step is writing to the store */
 } hl_hold;
+
+/* What a recorded step depends on besides the plan. */
+typedef struct hl_recording {
+    void **addresses; /* in the store, that the calls have: data and next of each use */
+    int marks;        /* of which step under way it sets; -1: none */
+} hl_recording;
 
 /* On the host, `arena` is where the caller reads and writes. On a device, `crossing` is: its bytes go to and
  * come from the arena's begin. */
@@ -32,15 +53,18 @@ struct hl_session {
     bool delivered;   /* of these, the oldest has ended and its outputs are here */
     uint64_t started; /* step i has hold i % HL_STEPS; a frozen session has hold 0 for its life */
     hl_hold holds[HL_STEPS];
-    uint64_t version;               /* of the store, that the step waited for last has read */
-    void **addresses;               /* in the store, that the calls have: data and next of each use */
-    void **recorded[HL_RECORDINGS]; /* those of what the queue has recorded */
-    int recordings;                 /* made so far */
-    int plain;                      /* steps run call by call */
+    uint64_t version; /* of the store, that the step waited for last has read */
+    void **addresses; /* that the calls have now, as in hl_recording */
+    hl_recording recorded[HL_RECORDINGS];
+    int recordings; /* made so far */
+    int plain;      /* steps run call by call */
     double warm_up_seconds;
     bool profile;
     double *seconds; /* per call, while profiling */
     uint64_t profiled_runs;
+    hl_parts parts;
+    hl_marking marking[HL_STEPS]; /* of each step under way */
+    double *moments;              /* the host's, by call */
 };
 
 /* Opening: memory and addresses (bind.c). */
@@ -56,5 +80,21 @@ void *hl_session_host(const hl_session *s, hl_location at);
 hl_status hl_session_hold(hl_session *s, hl_error *err);
 hl_status hl_session_claim(hl_session *s, hl_hold *hold, hl_error *err);
 void hl_session_let_go(hl_session *s, hl_hold *hold, bool done);
+
+/* Points in time of the step that starts (marks.c): hl_session_mark takes one, if it is wanted, before the
+ * call of an index, or (n_calls) after the last, or on a device one of the two around the traffic.
+ * hl_session_between: the seconds between two of them, once the step of a slot has ended. */
+enum { HL_BEFORE_INPUTS = 1, HL_AFTER_OUTPUTS = 2, HL_MARKS = 3 }; /* beyond n_calls */
+void hl_session_begin_marks(hl_session *s);
+hl_status hl_session_mark(hl_session *s, int at, hl_error *err);
+double hl_session_between(const hl_session *s, int slot, int first, int second);
+
+/* What is told of those times: by call (profile.c) and by part (parts.c). */
+void hl_profile_add(hl_session *s, int slot);
+bool hl_parts_open(hl_session *s); /* false: no memory */
+void hl_parts_close(hl_session *s);
+/* Whether another part begins at a call. */
+bool hl_parts_change(const hl_session *s, int call);
+void hl_parts_take(hl_session *s, int slot);
 
 #endif

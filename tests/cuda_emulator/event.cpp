@@ -46,19 +46,18 @@ extern "C" cudaError_t cudaEventDestroy(cudaEvent_t event)
     return cudaSuccess;
 }
 
-extern "C" cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+/* What the capture has up to here is what waiting for the event will wait for. */
+static cudaError_t record_in_capture(cudaEvent_t event, cudaStream_t stream)
 {
-    CALL(cudaEventRecord);
-    stream = real(stream);
-    if (!is_stream(stream) || !events.count(event))
-        return fail(cudaErrorInvalidResourceHandle);
-    if (stream->into) {
-        if (stream->into->broken)
-            return fail(cudaErrorStreamCaptureInvalidated);
-        event->captured = stream->into->shared_from_this();
-        event->nodes = stream->frontier;
-        return cudaSuccess;
-    }
+    if (stream->into->broken)
+        return fail(cudaErrorStreamCaptureInvalidated);
+    event->captured = stream->into->shared_from_this();
+    event->nodes = stream->frontier;
+    return cudaSuccess;
+}
+
+static cudaError_t record(cudaEvent_t event, cudaStream_t stream)
+{
     auto happened = event->happened;
     uint64_t number = next_number();
     cudaError_t code = stream_submit(stream, [happened, number] { *happened = {number, now()}; });
@@ -68,6 +67,43 @@ extern "C" cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     event->recorded = true;
     event->at = {stream->id, number};
     return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    CALL(cudaEventRecord);
+    stream = real(stream);
+    if (!is_stream(stream) || !events.count(event))
+        return fail(cudaErrorInvalidResourceHandle);
+    return stream->into ? record_in_capture(event, stream) : record(event, stream);
+}
+
+/* External: a node of the graph, which records the event for all who wait outside. */
+extern "C" cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags)
+{
+    CALL(cudaEventRecordWithFlags);
+    stream = real(stream);
+    if (!is_stream(stream) || !events.count(event))
+        return fail(cudaErrorInvalidResourceHandle);
+    if (flags == cudaEventRecordDefault)
+        return stream->into ? record_in_capture(event, stream) : record(event, stream);
+    if (flags != cudaEventRecordExternal || !stream->into)
+        return fail(cudaErrorInvalidValue);
+    cudaError_t code = stream_submit(stream, nullptr);
+    if (!code)
+        stream->into->nodes.back().event = event;
+    return fail(code);
+}
+
+std::function<void()> emulated::event_in_graph(cudaEvent_t event, point launched)
+{
+    if (!events.count(event))
+        return nullptr;
+    auto happened = event->happened;
+    event->captured = nullptr;
+    event->recorded = true;
+    event->at = launched;
+    return [happened, launched] { *happened = {launched.number, now()}; };
 }
 
 static bool has_happened(const CUevent_st *event)

@@ -188,7 +188,14 @@ extern "C" cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream
     CALL(cudaGraphLaunch);
     if (!execs.count(exec))
         return fail(cudaErrorInvalidValue);
-    auto nodes = exec->nodes;
+    auto nodes = std::make_shared<std::vector<node>>(*exec->nodes);
+    if (!is_stream(real(stream)))
+        return fail(cudaErrorInvalidResourceHandle);
+    if (real(stream)->into) /* graphs within graphs are not known here */
+        return fail(cudaErrorInvalidValue);
+    for (node &n : *nodes)
+        if (n.event && !(n.work = event_in_graph(n.event, {real(stream)->id, next_number()})))
+            return fail(cudaErrorInvalidResourceHandle);
     return fail(stream_submit(stream, [nodes] { run_graph(*nodes); }));
 }
 

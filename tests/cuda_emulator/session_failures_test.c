@@ -38,6 +38,39 @@ static void a_step_is_one_replay(void **state)
     assert_nothing_held();
 }
 
+/* So it is while parts are timed: recorded once for each of the steps that may be under way, whose marks are
+ * set by no call but the replay's. What was recorded without marks is there still. */
+static void parts_are_timed_in_replay(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_session *s = trained(params, "cuda", HL_PRECISION_FP32);
+    for (int step = 0; step < 3; step++)
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+    int64_t captures = hl_emulated_calls("cudaStreamBeginCapture");
+    hl_session_time_parts(s, true);
+    for (int step = 0; step < 2; step++)
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+    assert_int_equal(hl_emulated_calls("cudaStreamBeginCapture"), captures + 2);
+    int64_t replays = hl_emulated_calls("cudaGraphLaunch"),
+            nodes = hl_emulated_calls("cudaEventRecordWithFlags");
+    assert_true(nodes > 2 * 13);
+    for (int step = 0; step < 5; step++) {
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+        for (int i = 0; i < hl_session_parts(s); i++)
+            assert_true(hl_session_part(s, i).seconds > 0);
+    }
+    hl_session_time_parts(s, false);
+    assert_int_equal(hl_session_run(s, &err), HL_OK);
+    assert_int_equal(hl_emulated_calls("cudaStreamBeginCapture"), captures + 2);
+    assert_int_equal(hl_emulated_calls("cudaGraphLaunch"), replays + 6);
+    assert_int_equal(hl_emulated_calls("cudaEventRecordWithFlags"), nodes);
+    hl_session_free(s);
+    hl_params_free(params);
+    assert_nothing_held();
+}
+
 /* ------------------------------------------------------------------ what may go wrong */
 
 /* The n-th call of anything that allocates or launches fails: an error with a reason, nothing kept, and the
@@ -57,6 +90,7 @@ static void every_call_may_fail(void **state)
                   {"cudaGraphInstantiate", cudaErrorMemoryAllocation, false},
                   {"cudaGraphLaunch", cudaErrorUnknown, false},
                   {"cudaEventRecord", cudaErrorUnknown, false},
+                  {"cudaEventRecordWithFlags", cudaErrorUnknown, false},
                   {"cudaStreamWaitEvent", cudaErrorUnknown, false},
                   {"cudaEventSynchronize", cudaErrorUnknown, false},
                   {"cublasLtMatmul", 14 /* internal error */, true},
@@ -71,6 +105,8 @@ static void every_call_may_fail(void **state)
             hl_fault_inject(faults[f].function, nth, faults[f].code);
             hl_session *s = training(params, "cuda", HL_PRECISION_FP32, &err);
             hl_status status = s ? HL_OK : err.status;
+            if (s)
+                hl_session_time_parts(s, !strcmp(faults[f].function, "cudaEventRecordWithFlags"));
             for (int step = 0; step < 3 && status == HL_OK; step++) {
                 small_model_inputs(s, step, 1);
                 status = hl_session_run(s, &err);
@@ -186,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_one_replay),
+        cmocka_unit_test(parts_are_timed_in_replay),
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(a_broken_device_gives_no_results),
         cmocka_unit_test(too_little_memory_says_what_would_fit),

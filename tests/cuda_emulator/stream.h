@@ -29,6 +29,7 @@ struct item {
 struct node {
     std::function<void()> work;
     std::vector<size_t> after;
+    cudaEvent_t event = nullptr; /* that it records, instead of work */
 };
 
 struct capture : std::enable_shared_from_this<capture> {
@@ -91,6 +92,10 @@ void enqueue(cudaStream_t stream, std::function<void()> work, std::vector<point>
 void break_capture(capture *c);
 /* Lets its streams go. */
 void end_capture(capture *c);
+
+/* An event that a graph records, launched as the work of this number: what records it when that runs. Empty
+ * if the event is gone. */
+std::function<void()> event_in_graph(cudaEvent_t event, point launched);
 
 } // namespace emulated
 

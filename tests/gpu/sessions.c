@@ -4,6 +4,7 @@
 #include "tests/device_session.h"
 #include "tests/gpu_skip.h"
 
+#include "base/process.h"
 #include "io/checkpoint.h"
 #include "tests/temporary.h"
 
@@ -258,6 +259,88 @@ static void profiles(void **state)
     hl_params_free(params);
 }
 
+/* ------------------------------------------------------------------ parts */
+
+/* Every part was timed, and all of them took no longer than the step did. */
+static void assert_parts(const hl_session *s, int n, double wall)
+{
+    double sum = 0;
+    assert_int_equal(hl_session_parts(s), n);
+    assert_string_equal(hl_session_part(s, 0).section, "input copy");
+    assert_string_equal(hl_session_part(s, n - 1).section, "output copy");
+    for (int i = 0; i < n; i++) {
+        hl_part part = hl_session_part(s, i);
+        if (!(part.seconds > 0))
+            fail_msg("%s, %s: %g s", part.section, hl_phase_name(part.phase), part.seconds);
+        sum += part.seconds;
+    }
+    if (!(sum <= wall * 1.01))
+        fail_msg("parts take %g s, the step %g s", sum, wall);
+}
+
+/* While steps are run call by call, recorded and replayed; and nothing else changes. */
+static void times_parts_in_replay(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *timed = hl_params_new(5), *plain = hl_params_new(5);
+    hl_session *s = trained(timed, gpu, HL_PRECISION_FP32), *only = trained(plain, gpu, HL_PRECISION_FP32);
+    hl_session_time_parts(s, true);
+    for (int step = 0; step < 9; step++) {
+        small_model_inputs(s, step, 1);
+        small_model_inputs(only, step, 1);
+        if (step == 6)
+            hl_session_time_parts(s, false);
+        uint64_t allocations = hl_alloc_count();
+        double began = hl_seconds(), before = hl_session_part(s, 3).seconds;
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+        assert_true(step == 0 || hl_alloc_count() == allocations);
+        if (step < 6)
+            assert_parts(s, 14, hl_seconds() - began);
+        else
+            assert_true(hl_session_part(s, 3).seconds == before);
+        assert_int_equal(hl_session_run(only, &err), HL_OK);
+        assert_true(*hl_session_output(s, "loss") == *hl_session_output(only, "loss"));
+    }
+    outcome x = outcome_of(timed), y = outcome_of(plain);
+    assert_memory_equal(&x, &y, sizeof x);
+    hl_session_free(s);
+    hl_session_free(only);
+    hl_params_free(timed);
+    hl_params_free(plain);
+}
+
+/* Each of two steps under way has times of its own; the profile's too. */
+static void times_parts_of_overlapping_steps(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_session *s = acting(params, (hl_session_options){.device = gpu});
+    small_model_inputs(s, 0, 1);
+    for (int profile = 0; profile < 2; profile++) {
+        hl_session_time_parts(s, true);
+        hl_session_profile(s, profile);
+        double began = hl_seconds();
+        assert_int_equal(hl_session_start(s, &err), HL_OK);
+        for (int i = 0; i < 8; i++) {
+            double next = hl_seconds();
+            assert_int_equal(hl_session_start(s, &err), HL_OK);
+            assert_int_equal(hl_session_wait(s, &err), HL_OK);
+            assert_parts(s, 5, hl_seconds() - began);
+            began = next;
+        }
+        hl_session_time_parts(s, false); /* of the step that is under way, they still are taken */
+        hl_session_profile(s, false);
+        assert_int_equal(hl_session_wait(s, &err), HL_OK);
+        assert_parts(s, 5, hl_seconds() - began);
+    }
+    for (int i = 0; i < hl_session_calls(s); i++)
+        assert_true(hl_session_call(s, i).runs == 8);
+    hl_session_free(s);
+    hl_params_free(params);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +354,8 @@ int main(void)
         cmocka_unit_test(checkpoints_hold_what_the_device_has),
         cmocka_unit_test(frozen_sessions_warm_up_and_let_go),
         cmocka_unit_test(profiles),
+        cmocka_unit_test(times_parts_in_replay),
+        cmocka_unit_test(times_parts_of_overlapping_steps),
     };
     const char *named = getenv("HL_TEST_DEVICE");
     if (named && *named)

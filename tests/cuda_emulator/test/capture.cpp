@@ -212,7 +212,53 @@ static void captures_are_ended_where_they_began(void **)
     assert_true(f.value(f.x) == 0);
 }
 
+/* Waiting for the event that an external node records is waiting for the work before it. */
+static void a_graph_records_events_for_those_outside(void **)
+{
+    fixture f;
+    float milliseconds;
+    f.begin();
+    GOOD(cudaEventRecordWithFlags(f.fork, f.stream, cudaEventRecordExternal));
+    hl_emulated_launch(add, 1, 1, 0, f.stream, f.x, 1.0f);
+    GOOD(cudaEventRecordWithFlags(f.join, f.stream, cudaEventRecordExternal));
+    size_t nodes;
+    f.end();
+    GOOD(cudaEventSynchronize(f.join)); /* not recorded, and not captured */
+    GOOD(cudaGraphGetNodes(f.graph, nullptr, &nodes));
+    assert_int_equal(nodes, 3);
+    assert_int_equal(cudaEventElapsedTime(&milliseconds, f.fork, f.join), cudaErrorInvalidResourceHandle);
+    cudaGetLastError();
+    for (int i = 1; i <= 2; i++) {
+        f.replay();
+        assert_int_equal(cudaEventElapsedTime(&milliseconds, f.fork, f.join), cudaErrorNotReady);
+        cudaGetLastError();
+        GOOD(cudaStreamWaitEvent(f.other, f.join, 0));
+        hl_emulated_launch(copy, 1, 1, 0, f.other, f.y, static_cast<const float *>(f.x));
+        GOOD(cudaEventSynchronize(f.join));
+        GOOD(cudaEventElapsedTime(&milliseconds, f.fork, f.join));
+        assert_true(milliseconds > 0);
+        GOOD(cudaStreamSynchronize(f.other));
+        assert_true(from_device(f.y, 1)[0] == (float)i);
+    }
+    GOOD(cudaEventDestroy(f.join));
+    assert_int_equal(cudaGraphLaunch(f.exec, f.stream), cudaErrorInvalidResourceHandle);
+    cudaGetLastError();
+    GOOD(cudaEventCreate(&f.join));
+}
+
+static void external_events_are_for_captures(void **)
+{
+    fixture f;
+    assert_int_equal(cudaEventRecordWithFlags(f.fork, f.stream, cudaEventRecordExternal),
+                     cudaErrorInvalidValue);
+    cudaGetLastError();
+    GOOD(cudaEventRecordWithFlags(f.fork, f.stream, cudaEventRecordDefault));
+    GOOD(cudaEventSynchronize(f.fork));
+}
+
 const std::vector<CMUnitTest> capture_tests = {
+    cmocka_unit_test(a_graph_records_events_for_those_outside),
+    cmocka_unit_test(external_events_are_for_captures),
     cmocka_unit_test(a_graph_replays_what_was_captured),
     cmocka_unit_test(a_capture_spreads_over_streams_by_events),
     cmocka_unit_test(branches_of_a_graph_have_no_order),
