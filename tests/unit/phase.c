@@ -13,6 +13,12 @@
 
 #include <cmocka.h>
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { THINNER = 4 }; /* fewer of the allocations fail, where each run takes long */
+#else
+enum { THINNER = 24 };
+#endif
+
 static volatile sig_atomic_t stop;
 
 typedef struct bench {
@@ -26,7 +32,7 @@ static bench open_with(const char *phases)
     bench b = {0};
     hl_error err = {0};
     const hl_config_layer layers[] = {{HL_SOURCE_DIR "/tests/cli/tiny.yaml", NULL}, {"phases", phases}};
-    char *overrides[] = {"device=cpu", "threads=2"};
+    char *overrides[] = {"device=cpu", "threads=1"}; /* of each: libgomp is no friend of ThreadSanitizer */
     if (hl_config_load_layers(&b.cfg, 2, layers, 2, overrides, &err) != HL_OK)
         fail_msg("%s", err.message);
     b.data = hl_setup_dataset(&b.cfg, &err);
@@ -123,7 +129,7 @@ static void memory_may_run_out_anywhere(void **state)
     bench b = open_with(
         "stress: {phases: [{kind: mixed, iterations: 2, every: 1, batch: 2, train_batch: 2}]}");
     int failures = 0;
-    for (uint64_t n = 1;; n += 1 + n / 24) {
+    for (uint64_t n = 1;; n += 1 + n / THINNER) {
         hl_phase_result r;
         hl_error err = {0};
         hl_alloc_fail_at(n);
@@ -136,7 +142,7 @@ static void memory_may_run_out_anywhere(void **state)
             fail_msg("%s", err.message);
         failures += status != HL_OK;
     }
-    assert_true(failures > 30);
+    assert_true(failures > 10);
     close_all(&b);
 }
 
