@@ -14,7 +14,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 bundle='' build='' out='' reference='' quick=''
 version='' commit='' name=''
 failures=0
-steps=() rows=()
+steps=() rows=() stress=()
 
 die() {
     echo "gpu-check: $1" >&2
@@ -165,6 +165,9 @@ write_report() {
         echo '  "hl": ['
         list ${rows[@]+"${rows[@]}"}
         echo '  ],'
+        echo '  "stress": ['
+        list ${stress[@]+"${stress[@]}"}
+        echo '  ],'
         echo '  "pytorch": ['
         list "$(grep -s '^{.*}$' "$work/pytorch")"
         echo '  ]'
@@ -268,6 +271,14 @@ measure() {
     mapfile -t -O "${#rows[@]}" rows <"$work/rows"
 }
 
+# The stress test as one line of JSON, and as a page.
+check_stress() {
+    output=$work/stress step "stress $1" 900 "$hl" stress "$root/configs/$config" device="$device" precision="$1" \
+        --preset "$preset" --json --report "$report-stress-$1.html"
+    [ ! -s "$work/stress" ] || stress+=("$(tr -d '\n' <"$work/stress" | tr -s ' ')")
+    rm -f "$work/stress"
+}
+
 measure_pytorch() {
     local python=${PYTHON:-python3} options=(--device "$device" --seconds-total "$pytorch_seconds")
     [ -z "$quick" ] || options+=(--quick)
@@ -324,14 +335,14 @@ precisions=(fp32 tf32 bf16)
 race_ops=(reduce softmax softmax_backward layer_norm layer_norm_backward attention attention_backward lstm avg_pool global_norm)
 ops=()
 config=hl-325m.yaml batches=1,16,32,64,128 train_batches=16,32,64 seconds=3 pytorch_seconds=1800
-train_steps=600 episodes=200 train_keys=()
+train_steps=600 episodes=200 train_keys=() preset=published
 if [ -n "$quick" ]; then
-    batches=1,16,32,64 train_batches=16,32 seconds=1 pytorch_seconds=180 train_steps=300
+    batches=1,16,32,64 train_batches=16,32 seconds=1 pytorch_seconds=180 train_steps=300 preset=quick
     low_fixtures=(hybrid.h5)
 fi
 if [ "$device" = cpu ]; then
     fixtures=(hierarchical.h5) low_fixtures=() precisions=(fp32 bf16) ops=(add reduce softmax)
-    config=reach-small.yaml batches=1,2 train_batches=2 seconds=1 pytorch_seconds=60 train_steps=20 episodes=4
+    config=reach-small.yaml batches=1,2 train_batches=2 seconds=1 pytorch_seconds=60 train_steps=20 episodes=4 preset=quick
     train_keys=(data.reach.episodes=20)
 fi
 
@@ -372,6 +383,8 @@ for precision in "${precisions[@]}"; do
     measure inference "$precision" "$batches"
     measure training "$precision" "$train_batches"
 done
+check_stress fp32
+check_stress bf16
 measure_pytorch
 [ "$device" = cpu ] || check_sanitizers
 write_report true

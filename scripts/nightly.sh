@@ -9,5 +9,6 @@ cmake --preset gcc >/dev/null
 cmake --build --preset gcc
 (cd build-gcc && ctest --no-tests=error -L nightly --timeout 7200) # the emulated GPU in other orders, too
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --target test_loader test_memory test_account test_monitor
-(cd build-tsan && ctest --no-tests=error -R 'unit.(loader|memory|account|monitor)$' --timeout 3600)
+cmake --build --preset tsan --target test_loader test_memory test_account test_monitor test_versions test_phase \
+    test_race
+(cd build-tsan && ctest --no-tests=error -R 'unit.(loader|memory|account|monitor|versions|phase|race)$' --timeout 3600)

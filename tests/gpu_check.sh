@@ -42,7 +42,7 @@ try "$build"
 check "all steps pass" test $? -eq 0
 check "its file is JSON" valid "$work"/out/*.json
 check "it is complete" grep -q '"complete": true' "$work"/out/*.json
-check "11 steps passed" test "$(outcomes passed)" -eq 11
+check "13 steps passed" test "$(outcomes passed)" -eq 13
 check "rows of both precisions" test "$(grep -c '"median_ms"' "$work"/out/*.json)" -eq 6
 check "a table" grep -Eq '^inference +2 bf16 +[0-9.]+' "$work/said"
 rm -r "$work/out"
@@ -57,7 +57,7 @@ try "$work/broken"
 check "exit 1 after a failure" test $? -eq 1
 check "its file is JSON" valid "$work"/out/*.json
 check "one step failed" test "$(outcomes failed)" -eq 1
-check "it went on" test "$(outcomes passed)" -eq 10
+check "it went on" test "$(outcomes passed)" -eq 12
 check "what it said is there" grep -qF 'FAIL \"add\"\t\\ ' "$work"/out/*.json
 
 echo "$failures failures"

@@ -21,10 +21,17 @@ const hl_command *hl_commands(int *n)
     return commands;
 }
 
+int hl_exit_code(hl_status status)
+{
+    if (status == HL_OK)
+        return HL_EXIT_OK;
+    return status == HL_ERR_DEVICE || status == HL_ERR_NUMERIC ? HL_EXIT_FAILED : HL_EXIT_USAGE;
+}
+
 int hl_report(const hl_error *err)
 {
     fprintf(stderr, "hl: %s\n", err->message);
-    return err->status == HL_ERR_DEVICE || err->status == HL_ERR_NUMERIC ? HL_EXIT_FAILED : HL_EXIT_USAGE;
+    return hl_exit_code(err->status);
 }
 
 bool hl_same_file(const char *a, const char *b)

@@ -52,8 +52,10 @@ int hl_parse_arguments(const hl_usage *usage, int argc, char **argv, int *n);
 /* Tells on stderr what is wrong with the arguments, and the usage. Returns the code to exit with. */
 int hl_wrong_arguments(const hl_usage *usage, const char *what);
 
-/* Prints "hl: message" to stderr and returns the exit code that fits the status: 1 for failures of
- * the run (device, numeric), 2 for usage, config, input, files and memory. */
+/* The exit code that fits a status: 1 for failures of the run (device, numeric), 2 for usage, config, input,
+ * files and memory. */
+int hl_exit_code(hl_status status);
+/* Prints "hl: message" to stderr and returns the exit code of its status. */
 int hl_report(const hl_error *err);
 
 /* Whether both are there and are one file: what a command writes must not be what it reads. */

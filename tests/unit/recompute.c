@@ -43,8 +43,8 @@ static hl_trainer_options trainer_of(const setting *s)
                             .batch = s->batch,
                             .accumulate = s->accumulate,
                             .precision = s->precision,
-                            .recompute = s->recompute,
                             .budget = s->budget};
+    snprintf(o.recompute, sizeof o.recompute, "%s", s->recompute ? s->recompute : "");
     o.model.history = s->history;
     assert_true(o.model.dropout > 0);
     if (s->sure)
