@@ -127,8 +127,7 @@ int hl_command_plan(int argc, char **argv)
         {0},
     };
     const hl_usage usage = {
-        "hl plan CONFIG [key=value ...] [--batch N] [--calls] [--budget SIZE] [--memory-viz FILE]\n"
-        "       [--json]",
+        "hl plan CONFIG [key=value ...] [--batch N] [--budget SIZE] [--memory-viz FILE] [--json]",
         "Tells the memory that inference and a training step need, by category, before anything\n"
         "is allocated: bytes that are alive at the fullest moment.",
         flags, 1, -1};

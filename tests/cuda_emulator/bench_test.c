@@ -34,7 +34,7 @@ static int unload(void **state)
 static hl_bench_row measured(const hl_config *cfg, hl_bench_point p, const hl_ceilings *ceilings)
 {
     hl_bench_row row;
-    hl_bench_measure(cfg, p, 0, ceilings, &row);
+    hl_bench_measure(cfg, p, 0, ceilings, NULL, &row);
     if (row.error.status != HL_OK)
         fail_msg("%s", row.error.message);
     assert_string_equal(row.device, "cuda:0");
@@ -65,7 +65,7 @@ static void memory_may_run_out_between_them(void **state)
     for (uint64_t n = 1; n < 4000; n += 211) {
         hl_bench_row row;
         hl_alloc_fail_at(n);
-        hl_bench_measure(*state, inference(2, 0), 0, NULL, &row);
+        hl_bench_measure(*state, inference(2, 0), 0, NULL, NULL, &row);
         hl_alloc_fail_at(0);
         if (row.error.status != HL_OK && !strstr(row.error.message, "memory"))
             fail_msg("%s", row.error.message);
