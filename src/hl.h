@@ -406,6 +406,8 @@ HL_API uint64_t hl_session_version(const hl_session *s);
  * run is as fast as any; the step number stays. *seconds (may be NULL): how long that took. */
 HL_API hl_status hl_session_warm_up(hl_session *s, double *seconds, hl_error *err);
 HL_API hl_memory hl_session_memory(const hl_session *s);
+/* Lives as long as the session. */
+HL_API const hl_plan *hl_session_plan(const hl_session *s);
 /* Where it runs: "cpu", "cuda:0". Valid for the session's life. */
 HL_API const char *hl_session_device(const hl_session *s);
 /* Times every kernel call from when it is switched on. On a device such steps are run call by call. */

@@ -12,9 +12,10 @@
 typedef struct bench {
     const hl_bench_request *request;
     const hl_config *cfg;
-    const char *what;                   /* the configuration's path and overrides */
+    const char *config, *what;          /* the configuration's path; and with overrides */
     hl_ceilings ceilings[HL_LIST_MOST]; /* of each number of threads, for a profile */
     json_t *rows;
+    hl_tracing *tracing;
     char device[32]; /* of the first row that ran */
     int n, failed;
     char first_failed[64]; /* and why: */
@@ -93,7 +94,8 @@ static hl_status run_sweep(bench *b, hl_error *err)
     for (b->n = 0; b->n < hl_bench_rows(r) && status == HL_OK; b->n++) {
         hl_bench_row row;
         hl_bench_point point = hl_bench_point_of(r, b->n);
-        hl_bench_measure(b->cfg, point, (double)r->seconds, ceilings_over(b, point.threads), &row);
+        hl_bench_measure(b->cfg, point, (double)r->seconds, ceilings_over(b, point.threads), b->tracing,
+                         &row);
         if (row.error.status != HL_OK)
             note_failure(b, &row);
         else if (!b->device[0])
@@ -130,9 +132,14 @@ static hl_status run(bench *b, hl_bench_request *r, hl_error *err)
     if (status == HL_OK && r->compare && !(other = hl_bench_read(r->compare, err)))
         status = err->status; /* before what takes its time */
     if (status == HL_OK)
+        status = hl_tracing_open(&r->traced, b->config, &b->tracing, err);
+    if (status == HL_OK)
         status = run_sweep(b, err);
     if (status == HL_OK)
         status = print_sweep(b, other, err);
+    if (status == HL_OK)
+        status = hl_tracing_write(b->tracing, err);
+    hl_tracing_free(b->tracing);
     json_decref(other);
     json_decref(b->rows);
     return status;
@@ -170,6 +177,7 @@ int hl_command_bench(int argc, char **argv)
          "time per op and per kernel call, and percent of the ceiling that binds it"},
         {"ceilings", HL_FLAG_BOOL, &r.ceilings, NULL,
          "measure this machine: arithmetic, memory, cache; takes no CONFIG"},
+        HL_TRACING_FLAGS(r.traced),
         {"format", HL_FLAG_TEXT, &r.format_name, "FORMAT", "text, json, csv or markdown"},
         {"json", HL_FLAG_BOOL, &r.json, NULL, "--format json"},
         {0},
@@ -192,7 +200,7 @@ int hl_command_bench(int argc, char **argv)
     for (int i = 1; i <= n; i++)
         hl_text_appendf(&what, "%s%s", i > 1 ? " " : "", argv[i]);
     char *words = hl_text_take(&what);
-    bench b = {.request = &r, .cfg = &cfg, .what = words};
+    bench b = {.request = &r, .cfg = &cfg, .config = argv[1], .what = words};
     int first = r.ceilings ? 1 : 2; /* override */
     hl_status status = hl_config_load(&cfg, r.ceilings ? NULL : argv[1], n + 1 - first, argv + first, &err);
     if (status == HL_OK && !words)

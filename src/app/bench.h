@@ -7,6 +7,7 @@
 #include "app/config.h"
 #include "app/sweep.h"
 #include "app/table.h"
+#include "app/tracing.h"
 
 enum { HL_BENCH_STREAMS = 64 };
 
@@ -23,6 +24,7 @@ typedef struct hl_bench_point {
 typedef struct hl_bench_request {
     const char *batch, *precision, *threads, *streams, *sparsity; /* lists; NULL: not given */
     const char *compare, *format_name;
+    hl_tracing_request traced;
     bool train, profile, json, ceilings;
     int64_t seconds;
     hl_format format; /* from here on: what hl_bench_read_request has read */
@@ -52,10 +54,10 @@ typedef struct hl_bench_row {
     json_t *profile;      /* NULL: not asked for */
 } hl_bench_row;
 
-/* Measures for `seconds` or a few steps; profiles if there are ceilings (NULL: no). What goes wrong is in
- * row->error. row->profile is the caller's. */
+/* Measures for `seconds` or a few steps; profiles if there are ceilings (NULL: no), and records steps if
+ * there is a tracing. What goes wrong is in row->error. row->profile is the caller's. */
 void hl_bench_measure(const hl_config *cfg, hl_bench_point point, double seconds, const hl_ceilings *ceilings,
-                      hl_bench_row *row);
+                      hl_tracing *tracing, hl_bench_row *row);
 
 /* What a profiled session spent its time on, beside the ceilings: {ms, ops: [...], calls: [...]}, both
  * dearest first, with columns for a table. NULL: no memory. */

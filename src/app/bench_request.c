@@ -71,7 +71,8 @@ static hl_status check_sweep(const hl_bench_request *r, const hl_backend *backen
 
 static hl_status check_ceilings(hl_bench_request *r, const hl_backend *backend, hl_error *err)
 {
-    if (r->batch || r->precision || r->streams || r->sparsity || r->compare || r->train || r->profile)
+    if (r->batch || r->precision || r->streams || r->sparsity || r->compare || r->train || r->profile ||
+        r->traced.path || r->traced.steps)
         return hl_fail(err, HL_ERR_USAGE,
                        "--ceilings is of the machine, not of a model: beside it stand --threads, --seconds, "
                        "--format and overrides such as device=cuda alone");

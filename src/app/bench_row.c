@@ -171,6 +171,33 @@ static hl_status measure_profile(hl_session *s, double seconds, const hl_ceiling
     return status;
 }
 
+/* Apart from the timed steps, too, and all sessions in turn. */
+static hl_status record_trace(const group *all, double seconds, hl_tracing *tracing, const hl_bench_row *row,
+                              hl_error *err)
+{
+    const hl_bench_point *p = &row->point;
+    hl_status status = HL_OK;
+    for (int k = 0; k < all->n && status == HL_OK; k++) {
+        char name[96];
+        int used = snprintf(name, sizeof name, "%s, batch %lld, %s, threads %d",
+                            p->training ? "training" : "inference", (long long)p->batch,
+                            hl_precision_name(p->precision), p->threads);
+        if (p->sparsity > 0)
+            used += snprintf(name + used, sizeof name - (size_t)used, ", sparsity %g", p->sparsity);
+        if (all->n > 1)
+            snprintf(name + used, sizeof name - (size_t)used, ", session %d", k + 1);
+        status = hl_tracing_add(tracing, all->session[k], name, err);
+    }
+    double end = hl_seconds() + seconds / 2;
+    for (int i = 0; status == HL_OK && i < hl_tracing_steps(tracing); i++) {
+        for (int k = 0; k < all->n && status == HL_OK; k++)
+            status = hl_session_run(all->session[k], err);
+        if (i + 1 >= LEAST_RUNS && hl_seconds() > end)
+            break;
+    }
+    return status;
+}
+
 /* ------------------------------------------------------------------ what sparsity does to the action */
 
 static int64_t count_of(const hl_session *s, const char *name)
@@ -216,7 +243,7 @@ static double change_from(const float *dense, const hl_session *s)
 /* ------------------------------------------------------------------ a row */
 
 static hl_status measure_group(const group *all, double seconds, const hl_ceilings *ceilings,
-                               const float *dense, hl_bench_row *row, hl_error *err)
+                               const float *dense, hl_tracing *tracing, hl_bench_row *row, hl_error *err)
 {
     hl_status status = measure_time(all, seconds, row, err);
     if (status != HL_OK)
@@ -227,11 +254,13 @@ static hl_status measure_group(const group *all, double seconds, const hl_ceilin
     row->planned_bytes = memory.total + (size_t)(all->n - 1) * memory.arena;
     if (dense)
         row->action_change = change_from(dense, all->session[0]);
-    return ceilings ? measure_profile(all->session[0], seconds, ceilings, row, err) : HL_OK;
+    if (ceilings)
+        status = measure_profile(all->session[0], seconds, ceilings, row, err);
+    return status == HL_OK ? record_trace(all, seconds, tracing, row, err) : status;
 }
 
 void hl_bench_measure(const hl_config *cfg, hl_bench_point point, double seconds, const hl_ceilings *ceilings,
-                      hl_bench_row *row)
+                      hl_tracing *tracing, hl_bench_row *row)
 {
     hl_config here = *cfg; /* what it owns stays cfg's */
     group all = {0};
@@ -245,7 +274,7 @@ void hl_bench_measure(const hl_config *cfg, hl_bench_point point, double seconds
     if (status == HL_OK)
         status = open_group(&all, &here, &point, &row->error);
     if (status == HL_OK)
-        status = measure_group(&all, seconds, ceilings, dense, row, &row->error);
+        status = measure_group(&all, seconds, ceilings, dense, tracing, row, &row->error);
     HL_ASSERT(status == row->error.status);
     close_group(&all);
     hl_free(dense);

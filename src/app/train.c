@@ -5,6 +5,7 @@
 #include "app/run_dir.h"
 #include "app/saver.h"
 #include "app/setup.h"
+#include "app/tracing.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
@@ -37,6 +38,7 @@ typedef struct run {
     hl_loader_position position; /* after the last batch that was trained on */
     hl_params *params;
     hl_session *train, *valid;
+    hl_tracing *tracing;
     hl_records *records;
     hl_saver *saver;
     hl_checkpoint_meta meta; /* of the checkpoint being written */
@@ -345,6 +347,13 @@ static hl_status after_step(run *r, interval *i, double lr, hl_progress *progres
     return status;
 }
 
+/* From the second step on: the first one is warm-up. */
+static hl_status trace_sessions(run *r, hl_error *err)
+{
+    hl_status status = hl_tracing_add(r->tracing, r->train, "training", err);
+    return status == HL_OK && r->valid ? hl_tracing_add(r->tracing, r->valid, "validation", err) : status;
+}
+
 static hl_status train_loop(run *r, hl_error *err)
 {
     const hl_config *cfg = r->cfg;
@@ -357,9 +366,11 @@ static hl_status train_loop(run *r, hl_error *err)
     interval i = {.since = hl_seconds()};
     hl_status status = HL_OK;
     r->started = hl_seconds();
-    while (r->step < cfg->train.steps && !stop_asked && status == HL_OK) {
+    for (bool first = true; r->step < cfg->train.steps && !stop_asked && status == HL_OK; first = false) {
         double lr = hl_lr_at(&schedule, r->step);
         status = train_step(r, lr, err);
+        if (status == HL_OK && first)
+            status = trace_sessions(r, err);
         if (status == HL_OK)
             status = after_step(r, &i, lr, progress, err);
     }
@@ -369,9 +380,9 @@ static hl_status train_loop(run *r, hl_error *err)
     return status == HL_OK ? hl_saver_finish(r->saver, err) : status;
 }
 
-static hl_status train(const hl_config *cfg, const char *from, hl_error *err)
+static hl_status train(const hl_config *cfg, const char *from, hl_tracing *tracing, hl_error *err)
 {
-    run r = {.cfg = cfg, .last_saved = -1, .hold = -1};
+    run r = {.cfg = cfg, .tracing = tracing, .last_saved = -1, .hold = -1};
     signal(SIGINT, ask_stop);
     signal(SIGTERM, ask_stop);
     hl_status status = open_run(&r, from, err);
@@ -387,6 +398,8 @@ static hl_status train(const hl_config *cfg, const char *from, hl_error *err)
         fprintf(stderr, "hl: %s at step %lld of %lld; checkpoint %s/last.h5\n",
                 stop_asked ? "stopped" : "done", (long long)r.step, (long long)cfg->train.steps,
                 cfg->run.dir);
+    if (status == HL_OK)
+        status = hl_tracing_write(tracing, err);
     close_run(&r);
     return status;
 }
@@ -405,14 +418,16 @@ int hl_command_train(int argc, char **argv)
 {
     const char *from = NULL;
     bool print = false;
+    hl_tracing_request traced = {0};
     const hl_flag flags[] = {
         {"resume", HL_FLAG_TEXT, &from, "PATH|auto",
          "go on from a checkpoint; auto: the newest valid one of run.dir"},
+        HL_TRACING_FLAGS(traced),
         {"print-config", HL_FLAG_BOOL, &print, NULL, "print the resolved configuration and exit"},
         {0},
     };
     const hl_usage usage = {
-        "hl train CONFIG [key=value ...] [--resume PATH|auto]",
+        "hl train CONFIG [key=value ...] [--resume PATH|auto] [--trace FILE.json]",
         "Trains the model that CONFIG (YAML) describes; key=value overrides single keys, as in\n"
         "train.steps=100. Writes run.dir/{config.yaml,metrics.jsonl,step-N.h5,last.h5,loss.svg} and\n"
         "TensorBoard events. Ctrl-C saves a checkpoint and exits. docs/config.md lists the keys.",
@@ -422,11 +437,16 @@ int hl_command_train(int argc, char **argv)
         return code;
     hl_error err = {0};
     hl_config cfg = {0};
+    hl_tracing *tracing = NULL;
     hl_status status = hl_config_load(&cfg, argv[1], n - 1, argv + 2, &err);
-    if (status == HL_OK && print)
+    if (status == HL_OK && print) {
         status = print_config(&cfg, &err);
-    else if (status == HL_OK)
-        status = train(&cfg, from, &err);
+    } else if (status == HL_OK) {
+        status = hl_tracing_open(&traced, argv[1], &tracing, &err);
+        if (status == HL_OK)
+            status = train(&cfg, from, tracing, &err);
+    }
+    hl_tracing_free(tracing);
     hl_config_free(&cfg);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }

@@ -226,7 +226,7 @@ static hl_status open_queue(hl_session *s, hl_error *err)
                           .outputs = s->arena + p->in_bytes,
                           .in_bytes = p->in_bytes,
                           .out_bytes = p->out_bytes,
-                          .marks = HL_STEPS * (p->n_calls + HL_MARKS),
+                          .marks = hl_session_marks(s),
                           .urgent = s->concurrent};
     return s->table->queue_new(s->device, &traffic, &s->queue, err);
 }
@@ -234,9 +234,9 @@ static hl_status open_queue(hl_session *s, hl_error *err)
 static hl_status allocate_records(hl_session *s, hl_error *err)
 {
     const size_t n = (size_t)s->uses.n + 1;
-    const size_t calls = (size_t)s->plan->n_calls + 1;
+    const size_t calls = (size_t)s->plan->n_calls;
     bool ok = (s->seconds = hl_alloc(calls, sizeof *s->seconds)) != NULL;
-    ok = ok && (s->moments = hl_alloc(calls, sizeof *s->moments)) != NULL;
+    ok = ok && (s->moments = hl_alloc(calls + HL_MARKS, sizeof *s->moments)) != NULL;
     for (int i = 0; i < HL_STEPS && ok; i++)
         ok = (s->holds[i].buffer = hl_alloc(n, sizeof *s->holds[i].buffer)) != NULL;
     for (int i = 0; i < HL_RECORDINGS && ok && s->table; i++)

@@ -62,8 +62,7 @@ static void count_alive(const hl_plan *p, int step, size_t by_kind[HL_MEM_KINDS]
     }
 }
 
-/* A parameter that only packing kernels read needs no copy of its own once they have packed it. */
-static bool only_packed(const hl_plan *p, int storage)
+bool hl_plan_only_packed(const hl_plan *p, int storage)
 {
     int readers = 0;
     for (int i = 0; i < p->n_calls; i++) {
@@ -87,7 +86,7 @@ void hl_plan_account(hl_plan *p)
     for (int i = 0; i < p->n_calls; i++)
         m->by_kind[HL_MEM_PACKED] += p->calls[i].pack_bytes;
     for (int i = 0; i < p->n_storages; i++)
-        if (p->storages[i].kind == HL_IN_STORE && !only_packed(p, i))
+        if (p->storages[i].kind == HL_IN_STORE && !hl_plan_only_packed(p, i))
             m->by_kind[p->storages[i].category] += p->storages[i].block.bytes;
     m->total = m->arena + m->by_kind[HL_MEM_PARAMETERS] + m->by_kind[HL_MEM_COPIES] +
                m->by_kind[HL_MEM_OPTIMIZER] + m->by_kind[HL_MEM_PACKED];

@@ -114,6 +114,11 @@ hl_memory hl_session_memory(const hl_session *s)
     return s->plan->memory;
 }
 
+const hl_plan *hl_session_plan(const hl_session *s)
+{
+    return s->plan;
+}
+
 const char *hl_session_device(const hl_session *s)
 {
     return s->plan->device;
@@ -212,22 +217,21 @@ static void set_clock(hl_session *s)
     *clock = (hl_clock){hl_params_seed(s->params), (uint32_t)s->step, 0};
 }
 
-/* One call after the other on the host; on a device with the step's traffic around them. */
+/* On a device, its traffic goes around the calls, and it claims at once: when a kernel runs, the host does
+ * not know. */
 static hl_status run_step(hl_session *s, hl_error *err)
 {
     const int end = s->plan->n_calls;
-    hl_session_begin_marks(s);
-    if (!s->table)
-        return run_calls(s, err);
-    hl_status status = hl_session_claim(s, next_hold(s),
-                                        err); /* when its kernel runs, the host does not know */
+    hl_status status = hl_session_begin_marks(s, err);
+    if (status == HL_OK && s->table)
+        status = hl_session_claim(s, next_hold(s), err);
     if (status == HL_OK)
         status = hl_session_mark(s, end + HL_BEFORE_INPUTS, err);
-    if (status == HL_OK)
+    if (status == HL_OK && s->table)
         status = s->table->begin(s->queue, s->crossing, err);
     if (status == HL_OK)
-        status = run_on_device(s, err);
-    if (status == HL_OK)
+        status = s->table ? run_on_device(s, err) : run_calls(s, err);
+    if (status == HL_OK && s->table)
         status = s->table->finish(s->queue, err);
     return status == HL_OK ? hl_session_mark(s, end + HL_AFTER_OUTPUTS, err) : status;
 }
@@ -279,6 +283,7 @@ hl_status hl_session_wait(hl_session *s, hl_error *err)
     if (status == HL_OK) {
         hl_profile_add(s, slot);
         hl_parts_take(s, slot);
+        hl_trace_take(s, slot);
     }
     return status;
 }

@@ -65,6 +65,8 @@ struct hl_session {
     hl_parts parts;
     hl_marking marking[HL_STEPS]; /* of each step under way */
     double *moments;              /* the host's, by call */
+    double anchored;              /* on the host's clock, when a device's anchor was marked */
+    struct hl_track *track;       /* NULL: it is not traced */
 };
 
 /* Opening: memory and addresses (bind.c). */
@@ -82,15 +84,23 @@ hl_status hl_session_claim(hl_session *s, hl_hold *hold, hl_error *err);
 void hl_session_let_go(hl_session *s, hl_hold *hold, bool done);
 
 /* Points in time of the step that starts (marks.c): hl_session_mark takes one, if it is wanted, before the
- * call of an index, or (n_calls) after the last, or on a device one of the two around the traffic.
- * hl_session_between: the seconds between two of them, once the step of a slot has ended. */
+ * call of an index, or (n_calls) after the last, or one of the two at the step's begin and end. */
 enum { HL_BEFORE_INPUTS = 1, HL_AFTER_OUTPUTS = 2, HL_MARKS = 3 }; /* beyond n_calls */
-void hl_session_begin_marks(hl_session *s);
+/* How many a session has. */
+int hl_session_marks(const hl_session *s);
+hl_status hl_session_begin_marks(hl_session *s, hl_error *err);
 hl_status hl_session_mark(hl_session *s, int at, hl_error *err);
+/* Once the step of a slot has ended: the seconds between two points, and when on the host's clock it began.
+ */
 double hl_session_between(const hl_session *s, int slot, int first, int second);
+double hl_session_began(const hl_session *s, int slot);
 
-/* What is told of those times: by call (profile.c) and by part (parts.c). */
+/* What is told of those times: of all steps by call (profile.c), of each by call (trace.c) and of the last by
+ * part (parts.c). */
 void hl_profile_add(hl_session *s, int slot);
+/* Whether the step that starts is to be recorded. */
+bool hl_trace_wants(const hl_session *s);
+void hl_trace_take(hl_session *s, int slot);
 bool hl_parts_open(hl_session *s); /* false: no memory */
 void hl_parts_close(hl_session *s);
 /* Whether another part begins at a call. */

@@ -6,6 +6,7 @@
 
 #include "base/process.h"
 #include "io/checkpoint.h"
+#include "run/trace.h"
 #include "tests/temporary.h"
 
 #include <stdio.h>
@@ -341,6 +342,43 @@ static void times_parts_of_overlapping_steps(void **state)
     hl_params_free(params);
 }
 
+/* Times of the device on the host's clock, one after the other, also with two steps under way; afterwards
+ * steps are replayed again. */
+static void traces(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_trace *t = hl_trace_new(6, &err);
+    hl_session *s = acting(params, (hl_session_options){.device = gpu});
+    small_model_inputs(s, 0, 1);
+    assert_int_equal(hl_session_warm_up(s, NULL, &err), HL_OK);
+    assert_int_equal(hl_session_trace(s, t, "inference", &err), HL_OK);
+    double began = hl_seconds();
+    assert_int_equal(hl_session_run(s, &err), HL_OK);
+    assert_int_equal(hl_session_start(s, &err), HL_OK);
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(hl_session_start(s, &err), HL_OK);
+        assert_int_equal(hl_session_wait(s, &err), HL_OK);
+    }
+    assert_int_equal(hl_session_wait(s, &err), HL_OK);
+    double ended = hl_seconds(), before = began - 1e-4;
+    const hl_track *track = hl_trace_tracks(t);
+    assert_int_equal(track->n_steps, 6);
+    assert_int_equal(track->missed, 3);
+    for (int i = 0; i < 6; i++)
+        for (int k = 0; k < track->n_calls + 3; k++) {
+            double moment = track->steps[i].moments[k];
+            if (!(moment >= before))
+                fail_msg("step %d, moment %d: %g s before the one before", i, k, before - moment);
+            before = moment;
+        }
+    assert_true(before <= ended + 1e-4);
+    hl_session_free(s);
+    hl_trace_free(t);
+    hl_params_free(params);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +394,7 @@ int main(void)
         cmocka_unit_test(profiles),
         cmocka_unit_test(times_parts_in_replay),
         cmocka_unit_test(times_parts_of_overlapping_steps),
+        cmocka_unit_test(traces),
     };
     const char *named = getenv("HL_TEST_DEVICE");
     if (named && *named)
