@@ -69,6 +69,7 @@ typedef struct question {
     const char *budget_text;
     size_t budget; /* 0: not given */
     bool json, calls;
+    const char *picture; /* NULL: not given */
 } question;
 
 static hl_status plan(const hl_config *cfg, const question *q, hl_error *err)
@@ -79,6 +80,8 @@ static hl_status plan(const hl_config *cfg, const question *q, hl_error *err)
     hl_status status = hl_plan_inference(cfg, q->batch > 0 ? q->batch : 1, q->calls, &p[INFERENCE], err);
     if (status == HL_OK)
         status = hl_plan_training(&o, q->calls, &p[TRAINING], err);
+    if (status == HL_OK && q->picture)
+        status = hl_plan_picture(&o, q->picture, err);
     if (status == HL_OK && q->json)
         status = print_json(p, err);
     else if (status == HL_OK)
@@ -89,15 +92,21 @@ static hl_status plan(const hl_config *cfg, const question *q, hl_error *err)
 }
 
 /* False after a sentence on stderr. */
-static bool makes_sense(question *q)
+static bool makes_sense(question *q, const char *config)
 {
     if (q->batch == 0 || q->batch > HL_PLANNED_MOST)
         fprintf(stderr, "hl: --batch: %lld is not in 1..%d\n", (long long)q->batch, HL_PLANNED_MOST);
     else if (q->budget_text && (!hl_parse_size(q->budget_text, &q->budget) || !q->budget))
         fprintf(stderr, "hl: --budget: '%s' is not a size such as 8GiB, 512MiB or 1e9\n",
                 hl_excerpt_of(q->budget_text).text);
-    else if (q->budget && (q->batch > 0 || q->calls))
-        fprintf(stderr, "hl: --budget looks for the batch: leave out --%s\n", q->calls ? "calls" : "batch");
+    else if (q->budget && (q->batch > 0 || q->calls || q->picture))
+        fprintf(stderr, "hl: --budget looks for the batch: leave out --%s\n",
+                q->calls     ? "calls"
+                : q->picture ? "memory-viz"
+                             : "batch");
+    else if (q->picture && hl_same_file(q->picture, config))
+        fprintf(stderr, "hl: --memory-viz: %s is what is read; write to another file\n",
+                hl_excerpt_of(q->picture).text);
     else
         return true;
     return false;
@@ -112,18 +121,21 @@ int hl_command_plan(int argc, char **argv)
         {"calls", HL_FLAG_BOOL, &q.calls, NULL, "list the kernel calls"},
         {"budget", HL_FLAG_TEXT, &q.budget_text, "SIZE",
          "instead: the largest batches that fit in 8GiB, 512MiB, ... in each precision"},
+        {"memory-viz", HL_FLAG_TEXT, &q.picture, "FILE.json",
+         "write the memory of a training step for pytorch.org/memory_viz (docs/profiling.md)"},
         {"json", HL_FLAG_BOOL, &q.json, NULL, "print JSON (bytes)"},
         {0},
     };
     const hl_usage usage = {
-        "hl plan CONFIG [key=value ...] [--batch N] [--calls] [--budget SIZE] [--json]",
+        "hl plan CONFIG [key=value ...] [--batch N] [--calls] [--budget SIZE] [--memory-viz FILE]\n"
+        "       [--json]",
         "Tells the memory that inference and a training step need, by category, before anything\n"
         "is allocated: bytes that are alive at the fullest moment.",
         flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
-    if (!makes_sense(&q))
+    if (!makes_sense(&q, argv[1]))
         return HL_EXIT_USAGE;
     hl_error err = {0};
     hl_config cfg;

@@ -3,6 +3,7 @@
 #include "app/policy.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "io/memory_viz.h"
 
 #include <stdio.h>
 
@@ -29,6 +30,21 @@ hl_status hl_plan_training(const hl_trainer_options *o, bool calls, hl_planned *
     hl_params *params = hl_params_new(0);
     hl_graph *g = params ? hl_training_graph(params, o) : NULL;
     hl_status status = take(p, g, &session, calls, err);
+    hl_graph_free(g);
+    hl_params_free(params);
+    return status;
+}
+
+hl_status hl_plan_picture(const hl_trainer_options *o, const char *path, hl_error *err)
+{
+    hl_session_options session = hl_training_session(o);
+    hl_params *params = hl_params_new(0);
+    hl_graph *g = params ? hl_training_graph(params, o) : NULL;
+    hl_plan *plan = hl_plan_new(g, &session, err);
+    hl_memory_map *map = plan ? hl_memory_map_new(plan, err) : NULL;
+    hl_status status = map ? hl_memory_viz_save(path, map, err) : err->status;
+    hl_memory_map_free(map);
+    hl_plan_free(plan);
     hl_graph_free(g);
     hl_params_free(params);
     return status;

@@ -18,6 +18,9 @@ typedef struct hl_planned {
 hl_status hl_plan_training(const hl_trainer_options *o, bool calls, hl_planned *p, hl_error *err);
 hl_status hl_plan_inference(const hl_config *cfg, int64_t batch, bool calls, hl_planned *p, hl_error *err);
 
+/* The memory of a training step as a file for a browser, see io/memory_viz.h. */
+hl_status hl_plan_picture(const hl_trainer_options *o, const char *path, hl_error *err);
+
 /* hl plan --budget: prints the largest batches that fit, by precision. */
 hl_status hl_plan_budget(const hl_config *cfg, size_t budget, bool json, hl_error *err);
 

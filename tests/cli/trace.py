@@ -1,4 +1,7 @@
-"""Holds files of --trace to their format: trace.py chrome FILE SESSION=STEPS..."""
+"""Holds files of --trace and --memory-viz to their formats.
+
+trace.py chrome FILE SESSION=STEPS...    trace.py memory FILE
+"""
 import json
 import sys
 
@@ -63,5 +66,64 @@ def chrome(path, wanted):
         check_counters([e for e in events if e["ph"] == "C" and e["tid"] == tid], name)
 
 
+def check_segment(segment):
+    at = 0
+    active = 0
+    for block in segment["blocks"]:
+        assert block["size"] > 0 and 0 <= block["requested_size"] <= block["size"]
+        assert block["state"] in ("active_allocated", "inactive")
+        if block["state"] == "active_allocated":
+            active += block["size"]
+            check_frames(block)
+        at += block["size"]
+    assert at == segment["total_size"] and active == segment["allocated_size"] == segment["active_size"]
+
+
+def check_frames(thing):
+    assert thing["frames"]
+    for frame in thing["frames"]:
+        assert frame["filename"] and frame["name"] and isinstance(frame["line"], int)
+
+
+def memory(path):
+    """As the page reads it: every free is of a live block, nothing overlaps, and all is freed in the end."""
+    document = json.load(open(path))
+    segments = document["segments"]
+    kinds = {s["frames"][0]["filename"]: s for s in segments}
+    assert {"parameters", "optimizer", "arena"} <= set(kinds), kinds.keys()
+    for s in segments:
+        check_segment(s)
+    spans = sorted((s["address"], s["address"] + s["total_size"]) for s in segments)
+    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:])) and spans[-1][1] < 2**53
+    arena = kinds["arena"]
+    live, most, frees = {}, 0, 0
+    at = arena["address"]
+    for block in arena["blocks"]:
+        if block["state"] != "inactive":
+            live[at] = block["size"]
+        at += block["size"]
+    stays = dict(live)
+    (trace,) = document["device_traces"]
+    for event in trace:
+        check_frames(event)
+        if event["action"] == "alloc":
+            begin, end = event["addr"], event["addr"] + event["size"]
+            assert arena["address"] <= begin and end <= arena["address"] + arena["total_size"]
+            assert all(end <= other or other + size <= begin for other, size in live.items()), event
+            live[begin] = event["size"]
+            most = max(most, sum(live.values()))
+        elif event["action"] == "free_requested":
+            assert live.pop(event["addr"]) == event["size"]
+            frees += 1
+        else:
+            assert event["action"] == "free_completed" and event["addr"] not in live
+    assert live == stays and frees == sum(e["action"] == "alloc" for e in trace) > 100
+    names = {e["frames"][0]["name"] for e in trace}
+    assert any(n.startswith("gradient of ") for n in names) and any(n.startswith("scratch of ") for n in names)
+    print(most)
+
+
 if sys.argv[1] == "chrome":
     chrome(sys.argv[2], {name: int(steps) for name, steps in (a.rsplit("=", 1) for a in sys.argv[3:])})
+else:
+    memory(sys.argv[2])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# --trace of hl train and hl bench: what a browser reads.
+# --trace of hl train and hl bench, and --memory-viz of hl plan: what a browser reads.
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || exit 77 # hl needs none
 trace() { check "$*" python3 "$here/trace.py" "$@"; }
@@ -37,10 +37,12 @@ mkdir folder
 bad 'nowhere/out\.json' train "$tiny" --trace nowhere/out.json
 bad 'folder' train "$tiny" --trace folder
 bad 'nowhere/out\.json' bench "$tiny" --trace nowhere/out.json
+bad 'nowhere/out\.json' plan "$tiny" --memory-viz nowhere/out.json
 check 'no run' test ! -e run
 cp "$tiny" mine.yaml
 bad '--trace: \./mine\.yaml is what is read' train mine.yaml --trace ./mine.yaml
 bad '--trace: mine\.yaml is what is read' bench mine.yaml --trace mine.yaml
+bad '--memory-viz: mine\.yaml is what is read' plan mine.yaml --memory-viz mine.yaml
 check 'the configuration is there' cmp -s mine.yaml "$tiny"
 check 'the test is there' test "$(sha256sum <"$tiny")" = "$before"
 bad '--trace needs a value' train "$tiny" --trace
@@ -71,4 +73,21 @@ trace chrome out.json 'inference, batch 1, fp32, threads 1=2'
 run 1 bench "$tiny" --batch 1 --precision tf32,fp32 --seconds 0 --trace out.json --trace-steps 2
 trace chrome out.json 'inference, batch 1, fp32, threads 1=2' # the other row did not run
 
+# The memory of a plan.
+run 0 plan "$tiny" --batch 3 --memory-viz memory.json
+prints '^training, batch 3: '
+trace memory memory.json
+run 0 plan "$tiny" --batch 3 --memory-viz memory.json --json
+bound=$(awk '/"training"/ { here = 1 } here && $1 == "\"lower_bound\":" { gsub(",", "", $2); print $2; exit }' .stdout)
+check 'the fullest moment is the lower bound' test "$(python3 "$here/trace.py" memory memory.json)" -eq "$bound"
+for options in precision=bf16 precision=fp16 model.compressor=bottleneck train.accumulate=3; do
+    run 0 plan "$tiny" $options --memory-viz memory.json
+    trace memory memory.json
+done
+bad '--budget looks for the batch: leave out --memory-viz' plan "$tiny" --budget 1GiB --memory-viz memory.json
+run 0 plan --help
+prints '--memory-viz FILE\.json '
+HL_FAIL_WRITE=2 run 2 plan "$tiny" --memory-viz memory.json
+check 'nothing is printed' test ! -s .stdout
+trace memory memory.json # the one before
 finish

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "io/chrome_trace.h"
+#include "io/memory_viz.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -296,7 +297,7 @@ static void an_empty_trace_is_a_file(void **state)
     hl_trace_free(t);
 }
 
-/* Every write, and every allocation, fails once; what stood there stays. */
+/* Of both kinds of file: every write, and every allocation, fails once; what stood there stays. */
 static void files_are_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -307,13 +308,14 @@ static void files_are_whole_or_not_at_all(void **state)
     hl_trace *t = trace_of(20);
     attach(s, t, "inference");
     run(s, 20);
-    for (int kind = 0; kind < 2; kind++) {
+    hl_memory_map *map = hl_memory_map_new(hl_session_plan(s), &err);
+    for (int kind = 0; kind < 4; kind++) {
         int failed = 0;
         for (uint64_t n = 1;; n++) {
             assert_int_equal(hl_file_save(path, "old", 3, &err), HL_OK);
             (kind % 2 ? hl_alloc_fail_at : hl_file_fail_at)(n);
             err = (hl_error){0};
-            hl_status status = write_trace(path, t, &err);
+            hl_status status = kind < 2 ? write_trace(path, t, &err) : hl_memory_viz_save(path, map, &err);
             hl_alloc_fail_at(0);
             hl_file_fail_at(0);
             if (status == HL_OK)
@@ -328,6 +330,7 @@ static void files_are_whole_or_not_at_all(void **state)
         assert_true(failed > (kind % 2 ? 2 : 5));
         json_decref(read_json(path));
     }
+    hl_memory_map_free(map);
     hl_session_free(s);
     hl_trace_free(t);
     hl_params_free(params);
