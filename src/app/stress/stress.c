@@ -235,7 +235,7 @@ int hl_command_stress(int argc, char **argv)
     stress s = {0};
     hl_tracing_request traced = {0};
     const hl_flag flags[] = {
-        {"preset", HL_FLAG_TEXT, &s.preset, "NAME", "run the phases of a preset: published, quick"},
+        {"preset", HL_FLAG_TEXT, &s.preset, "NAME", "run the phases of a preset: published, cpu, quick"},
         {"report", HL_FLAG_TEXT, &s.report, "FILE", "write the result as a page, FILE.html"},
         HL_TRACING_FLAGS(traced),
         {"json", HL_FLAG_BOOL, &s.json, NULL, "print JSON (docs/stress.md), for hl report and scripts"},
