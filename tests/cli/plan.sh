@@ -82,4 +82,14 @@ for n in 1 100 3000 10000 100000; do
     check "allocation $n: no answer" test ! -s .stdout
     says 'memory'
 done
+# ---------------------------------------------------------------- a budget of the configuration
+
+bad 'at least [0-9.]+ MiB are needed \(parameters .*more than the budget of 0.1 MiB' train "$tiny" device=cpu memory.budget=64KiB
+check 'no run was begun' test ! -e run
+bad 'memory.recompute: expected H-module' plan "$tiny" 'memory.recompute=[h-module]'
+run 0 train "$tiny" device=cpu train.steps=12 run.dir=plain
+run 0 train "$tiny" device=cpu train.steps=12 run.dir=again 'memory.recompute=[H-module, compressor, decoder]'
+metrics() { grep -o '"step": [0-9]*, .*"information_retained": [^,]*' "$1/metrics.jsonl"; }
+check 'computing again changes no number' cmp <(metrics plain) <(metrics again)
+check 'there are numbers' test "$(metrics plain | wc -l)" -gt 2
 finish

@@ -40,7 +40,8 @@ static void phases_run_on_the_device(void **state)
     assert_true(data && monitor);
     for (int i = 0; i < cfg.stress.phases.n; i++) {
         const hl_stress_phase *p = &cfg.stress.phases.at[i];
-        const hl_phase_setup setup = {&cfg, p, data, monitor, &stop};
+        const hl_phase_setup setup = {
+            .cfg = &cfg, .phase = p, .data = data, .monitor = monitor, .stop = &stop};
         hl_phase_result r;
         if (hl_phase_run(&setup, &r, &err) != HL_OK)
             fail_msg("%s", err.message);

@@ -144,9 +144,10 @@ static void test_presets(void **state)
     hl_error err = {0};
     assert_int_equal(hl_preset_find("publishd", &layer, &err), HL_ERR_USAGE);
     assert_string_equal(
-        err.message, "there is no preset 'publishd'; did you mean 'published'? there are: published, quick");
+        err.message,
+        "there is no preset 'publishd'; did you mean 'published'? there are: cpu, published, quick");
     assert_int_equal(hl_preset_find("", &layer, &err), HL_ERR_USAGE);
-    assert_string_equal(err.message, "there is no preset ''; there are: published, quick");
+    assert_string_equal(err.message, "there is no preset ''; there are: cpu, published, quick");
     assert_null(layer.name);
 }
 

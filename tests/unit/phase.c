@@ -51,7 +51,11 @@ static void close_all(bench *b)
 
 static hl_status run(const bench *b, int i, hl_phase_result *r, hl_error *err)
 {
-    const hl_phase_setup setup = {&b->cfg, &b->cfg.stress.phases.at[i], b->data, b->monitor, &stop};
+    const hl_phase_setup setup = {.cfg = &b->cfg,
+                                  .phase = &b->cfg.stress.phases.at[i],
+                                  .data = b->data,
+                                  .monitor = b->monitor,
+                                  .stop = &stop};
     return hl_phase_run(&setup, r, err);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/account.h"
 #include "base/error.h"
+#include "run/memory_map.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -112,27 +113,40 @@ static json_t *categories(const hl_planned_sessions *s, const plan *p, const hl_
 
 /* ------------------------------------------------------------------ the fullest moment */
 
-static json_t *peak_at(const hl_planned_sessions *s, const plan *p)
+/* Of the session with the largest arena: where it is fullest, and what lies there then. */
+static void add_peak(json_t *j, const hl_planned_sessions *s, const plan *p, const hl_memory_map *map)
 {
-    const hl_session *fullest = s->at[p->fullest];
-    const hl_memory m = hl_session_memory(fullest);
-    const hl_call_info call = hl_session_call(fullest, m.peak_step);
-    return json_pack("{s:s, s:i, s:s, s:s}", "session",
-                     s->trains && p->fullest == 0 ? "training" : "inference", "call", m.peak_step, "op",
-                     call.op, "section", call.section);
+    enum { LARGEST = 10 };
+    int pieces[LARGEST];
+    const int n = hl_memory_map_largest(map, map->memory.peak_step, LARGEST, pieces);
+    json_t *largest = json_array();
+    for (int i = 0; i < n; i++) {
+        const hl_piece *piece = &map->pieces[pieces[i]];
+        json_array_append_new(largest, json_pack("{s:s, s:I, s:s}", "name", piece->name, "bytes",
+                                                 (json_int_t)piece->bytes, "section", piece->section));
+    }
+    json_object_set_new(
+        j, "peak_at",
+        json_pack("{s:s, s:i, s:s, s:s}", "session", s->trains && p->fullest == 0 ? "training" : "inference",
+                  "call", map->memory.peak_step, "op", map->memory.peak_op, "section", map->peak_section));
+    json_object_set_new(j, "largest", largest);
+    json_object_set_new(j, "fragmentation", hl_json_number(hl_memory_fragmentation(&map->memory)));
 }
 
 json_t *hl_stress_account(const hl_planned_sessions *s, const hl_monitor *monitor, double *peak_bytes)
 {
     const plan p = plan_of(s);
+    hl_memory_map *map = hl_memory_map_new(hl_session_plan(s->at[p.fullest]), NULL);
     const hl_allocated allocated = hl_allocated_now();
     hl_account account;
     hl_error err = {0};
     const hl_account *now = hl_account_now(&account, &err) == HL_OK ? &account : NULL;
-    json_t *j = hl_monitor_memory(monitor);
+    json_t *j = map ? hl_monitor_memory(monitor) : NULL;
     *peak_bytes = (double)allocated.tensors_peak;
-    if (!j)
+    if (!j) {
+        hl_memory_map_free(map);
         return NULL;
+    }
     json_object_set_new(j, "categories", categories(s, &p, now, &allocated));
     json_object_set_new(j, "versions", json_integer(s->trains && s->n > 1 ? 2 : 1));
     json_object_set_new(j, "device_bytes", s->on_device ? json_integer((json_int_t)p.sum) : json_null());
@@ -148,10 +162,8 @@ json_t *hl_stress_account(const hl_planned_sessions *s, const hl_monitor *monito
                         hl_json_number(now ? 100 * (double)now->unaccounted / (double)now->rss : NAN));
     if (!now)
         json_object_set_new(j, "unaccounted_absent", json_string(err.message));
-    json_object_set_new(j, "peak_at", peak_at(s, &p));
-    json_object_set_new(j, "largest", json_array());
-    json_object_set_new(j, "fragmentation",
-                        hl_json_number(p.arena ? 1 - (double)p.lower_bound / (double)p.arena : NAN));
+    add_peak(j, s, &p, map);
+    hl_memory_map_free(map);
     json_object_set_new(j, "lower_bound", json_integer((json_int_t)p.lower_bound));
     return j;
 }

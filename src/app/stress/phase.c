@@ -163,13 +163,29 @@ static hl_planned_sessions sessions_of(const work *w)
     return s;
 }
 
+/* While all threads wait for the start. */
+static hl_status trace_sessions(work *w, hl_error *err)
+{
+    char name[64];
+    const char *phase = hl_config_phase_name(w->phase);
+    snprintf(name, sizeof name, "%.40s: training", phase);
+    hl_status status = w->trains ? hl_tracing_add(w->setup->tracing, w->learner.session, name, err) : HL_OK;
+    for (int i = 0; i < w->n_actors && status == HL_OK; i++) {
+        snprintf(name, sizeof name, "%.40s: inference %d", phase, i);
+        status = hl_tracing_add(w->setup->tracing, w->actors[i].session, name, err);
+    }
+    return status;
+}
+
 static hl_status run(work *w, hl_error *err)
 {
     double began = hl_seconds();
     hl_race_enter(&w->race, HL_STAGE_WARM_UP);
     hl_race_await_arrivals(&w->race, w->n_threads);
     w->warmed = hl_seconds() - began;
-    hl_status status = hl_race_failed(&w->race) ? HL_OK : hl_monitor_start(w->setup->monitor, err);
+    hl_status status = hl_race_failed(&w->race) ? HL_OK : trace_sessions(w, err);
+    if (status == HL_OK && !hl_race_failed(&w->race))
+        status = hl_monitor_start(w->setup->monitor, err);
     if (status != HL_OK || hl_race_failed(&w->race))
         return status;
     hl_race_enter(&w->race, HL_STAGE_RUN);

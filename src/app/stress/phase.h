@@ -6,6 +6,7 @@
 #include "app/config.h"
 #include "app/monitor.h"
 #include "app/stress/limits.h"
+#include "app/tracing.h"
 #include "data/dataset.h"
 
 #include <signal.h>
@@ -16,6 +17,7 @@ typedef struct hl_phase_setup {
     hl_dataset *data;
     hl_monitor *monitor;
     const volatile sig_atomic_t *stop; /* becomes true: the phase ends */
+    hl_tracing *tracing;
 } hl_phase_setup;
 
 typedef struct hl_phase_result {

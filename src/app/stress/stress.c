@@ -35,6 +35,7 @@ typedef struct stress {
     hl_config cfg;
     hl_dataset *data;
     hl_monitor *monitor;
+    hl_tracing *tracing;
     json_t *phases, *failed; /* failed: [{"name", "error"}] */
     hl_figures worst;
     hl_verdict *verdicts; /* of the phases, then of the whole run */
@@ -59,7 +60,12 @@ static void tell_phase(const hl_stress_phase *p, int index, int n)
 /* A phase that cannot run is told of, and the others go on. */
 static hl_status run_phase(stress *s, const hl_stress_phase *phase, hl_error *err)
 {
-    const hl_phase_setup setup = {&s->cfg, phase, s->data, s->monitor, &stop_asked};
+    const hl_phase_setup setup = {.cfg = &s->cfg,
+                                  .phase = phase,
+                                  .data = s->data,
+                                  .monitor = s->monitor,
+                                  .stop = &stop_asked,
+                                  .tracing = s->tracing};
     hl_phase_result result;
     hl_error why = {0};
     hl_status status = hl_phase_run(&setup, &result, &why);
@@ -188,6 +194,8 @@ static hl_status run(stress *s, hl_error *err)
         status = hl_fail(err, HL_ERR_MEMORY, "no memory for the result");
     if (status == HL_OK)
         status = tell(s, result, err);
+    if (status == HL_OK)
+        status = hl_tracing_write(s->tracing, err);
     json_decref(result);
     return status;
 }
@@ -198,6 +206,7 @@ static void close_all(stress *s)
     json_decref(s->failed);
     hl_free(s->verdicts);
     hl_monitor_free(s->monitor);
+    hl_tracing_free(s->tracing);
     hl_dataset_close(s->data);
     hl_config_free(&s->cfg);
 }
@@ -224,9 +233,11 @@ static hl_status check_report(const char *path, hl_error *err)
 int hl_command_stress(int argc, char **argv)
 {
     stress s = {0};
+    hl_tracing_request traced = {0};
     const hl_flag flags[] = {
-        {"preset", HL_FLAG_TEXT, &s.preset, "NAME", "run the phases of a preset: published, quick"},
+        {"preset", HL_FLAG_TEXT, &s.preset, "NAME", "run the phases of a preset: published, cpu, quick"},
         {"report", HL_FLAG_TEXT, &s.report, "FILE", "write the result as a page, FILE.html"},
+        HL_TRACING_FLAGS(traced),
         {"json", HL_FLAG_BOOL, &s.json, NULL, "print JSON (docs/stress.md), for hl report and scripts"},
         {0},
     };
@@ -244,6 +255,8 @@ int hl_command_stress(int argc, char **argv)
     hl_status status = load(&s, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK)
         status = check_report(s.report, &err);
+    if (status == HL_OK)
+        status = hl_tracing_open(&traced, argv[1], &s.tracing, &err);
     if (status == HL_OK)
         status = run(&s, &err);
     code = status != HL_OK ? hl_report(&err) : HL_EXIT_OK;
