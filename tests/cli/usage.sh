@@ -11,9 +11,11 @@ check 'help and --help are one' cmp -s .stdout help
 commands=$(sed -n 's/^HL_COMMAND(\([a-z]*\),.*/\1/p' "$root/src/app/commands.def")
 check 'seven commands or more' test "$(wc -w <<<"$commands")" -ge 7
 
-# Every flag of a command's source stands in its help.
+# Every flag of a command's source stands in its help. A command is a file, or a folder with that file in it.
 flags_in() {
-    sed -n 's/.*{"\([a-z-]*\)", HL_FLAG_.*/\1/p' "$root/src/app/$1.c"
+    local source=$root/src/app/$1.c
+    [ -e "$source" ] || source=$root/src/app/$1/$1.c
+    sed -n 's/.*{"\([a-z-]*\)", HL_FLAG_.*/\1/p' "$source"
 }
 
 for command in $commands; do
