@@ -88,6 +88,12 @@ bool hl_race_sleep(hl_race *r, double until)
     return reached;
 }
 
+double hl_race_stopped(hl_race *r)
+{
+    hl_race_await(r, HL_STAGE_STOP);
+    return r->stopped; /* and stays */
+}
+
 void hl_race_fail(hl_race *r, const hl_error *err)
 {
     pthread_mutex_lock(&r->lock);
