@@ -396,8 +396,8 @@ HL_API hl_status hl_session_set(hl_session *s, const char *scalar, float value);
 HL_API void hl_session_set_step(hl_session *s, uint64_t step);
 HL_API uint64_t hl_session_step(const hl_session *s);
 HL_API hl_status hl_session_run(hl_session *s, hl_error *err);
-/* Its halves. Between them the caller may write the next inputs; outputs are those of the step waited for. At
- * most two steps may be started and not waited for, on the CPU one. */
+/* Its halves. Between them the caller may write the next inputs; outputs are those of the step waited for,
+ * until another one is started. At most two steps may be started and not waited for, on the CPU one. */
 HL_API hl_status hl_session_start(hl_session *s, hl_error *err);
 HL_API hl_status hl_session_wait(hl_session *s, hl_error *err);
 /* The store's version that the last step waited for has read. */

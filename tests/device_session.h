@@ -71,18 +71,23 @@ typedef struct outcome {
     double sum[MOST]; /* of each entry of the store, weighted */
 } outcome;
 
+static inline double weighted_sum(hl_param_info p)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < p.count; k++)
+        sum += (p.dtype == HL_F32 ? (double)p.data[k] : (double)((uint16_t *)p.bytes)[k]) *
+               (1 + (double)(k % 7));
+    return sum;
+}
+
 static inline outcome outcome_of(hl_params *params)
 {
     hl_error err = {0};
     outcome o = {.n = hl_params_count(params)};
     assert_true(o.n <= MOST);
     assert_int_equal(hl_params_pull(params, &err), HL_OK);
-    for (int i = 0; i < o.n; i++) {
-        hl_param_info p = hl_params_at(params, i);
-        for (int64_t k = 0; k < p.count; k++)
-            o.sum[i] += (p.dtype == HL_F32 ? (double)p.data[k] : (double)((uint16_t *)p.bytes)[k]) *
-                        (1 + (double)(k % 7));
-    }
+    for (int i = 0; i < o.n; i++)
+        o.sum[i] = weighted_sum(hl_params_at(params, i));
     return o;
 }
 

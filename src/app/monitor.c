@@ -1,5 +1,6 @@
 #include "app/monitor.h"
 
+#include "base/condition.h"
 #include "base/cores.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -8,7 +9,6 @@
 #include "base/timeline.h"
 #include "base/trend.h"
 
-#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -72,20 +72,13 @@ static void sample(hl_monitor *m)
         sample_gpu(m);
 }
 
-static struct timespec clock_at(double seconds)
-{
-    double whole = floor(seconds);
-    return (struct timespec){(time_t)whole, (long)((seconds - whole) * 1e9)};
-}
-
 static void *watch(void *context)
 {
     hl_monitor *m = context;
     double next = m->began + m->period;
     pthread_mutex_lock(&m->lock);
     while (!m->stop) {
-        struct timespec until = clock_at(next);
-        if (pthread_cond_timedwait(&m->wake, &m->lock, &until) != ETIMEDOUT)
+        if (hl_condition_wait(&m->wake, &m->lock, next))
             continue;
         pthread_mutex_unlock(&m->lock);
         sample(m);
@@ -194,23 +187,15 @@ static bool watch_gpu(hl_monitor *m, const hl_monitor_options *o)
     return m->no_gpu.status != HL_ERR_MEMORY;
 }
 
-/* The clock of waits is that of hl_seconds, which nobody sets. */
-static void make_lock(hl_monitor *m)
-{
-    pthread_condattr_t monotonic;
-    pthread_mutex_init(&m->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 hl_monitor *hl_monitor_new(const hl_monitor_options *o, hl_error *err)
 {
     hl_monitor *m = hl_alloc(1, sizeof *m);
+    if (m && !hl_condition_init(&m->wake, &m->lock)) {
+        hl_free(m);
+        m = NULL;
+    }
     if (m) {
         m->period = o->period > 0 ? o->period : 0.2;
-        make_lock(m);
         m->resident = timeline(m, 1);
         m->categories = timeline(m, CATEGORIES);
         if (m->resident && m->categories && watch_cores(m, o->proc_stat ? o->proc_stat : "/proc/stat") &&
@@ -227,8 +212,7 @@ void hl_monitor_free(hl_monitor *m)
     if (!m)
         return;
     hl_monitor_stop(m);
-    pthread_cond_destroy(&m->wake);
-    pthread_mutex_destroy(&m->lock);
+    hl_condition_destroy(&m->wake, &m->lock);
     hl_cores_free(m->cores);
     hl_cores_free(m->phase_cores);
     hl_nvml_close(m->nvml);

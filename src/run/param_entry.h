@@ -27,8 +27,9 @@ typedef struct hl_values {
     int now;      /* the newest of them */
     bool writing; /* a step writes buffer `next`, which is `now` if it works in place */
     int next;
-    int sessions; /* bound to it */
-    int readers;  /* of these, that run while another trains */
+    pthread_t writer; /* the thread that started it */
+    int sessions;     /* bound to it */
+    int readers;      /* of these, that run while another trains */
 } hl_values;
 
 typedef struct hl_entry {
@@ -57,7 +58,6 @@ struct hl_params {
     pthread_mutex_t lock;  /* of the values and versions of all entries */
     pthread_cond_t change; /* somebody published or let go of something; by the monotonic clock */
     int waiting;           /* threads that wait for a change, so as to read */
-    pthread_t writer;      /* of the step that is writing, if any is */
 };
 
 static inline hl_entry *hl_entry_at(const hl_params *params, int index)
@@ -99,8 +99,15 @@ bool hl_values_fresh(const hl_entry *e, hl_dtype dtype, bool on_device);
 /* Brings values to the newest version. The entry has settled. */
 hl_status hl_values_freshen(hl_params *params, hl_entry *e, hl_dtype dtype, bool on_device, hl_error *err);
 
-/* Waits until no step writes the entry in place (param_versions.c); the caller has the lock, which is let go
- * meanwhile, and *waited set. HL_ERR_USAGE if it is a step of this very thread. */
+/* Who reads (param_versions.c); the caller has the lock. lasting: for longer than a step. */
+void hl_buffer_hold(hl_buffer *b, bool lasting);
+void hl_buffer_release(hl_buffer *b, bool lasting);
+/* Lets memory go that nobody needs: all but the newest values, and the second buffer where others read while
+ * one is written. */
+void hl_entry_trim(const hl_params *params, hl_entry *e);
+
+/* Waits until no step writes the entry in place; the caller has the lock, which is let go meanwhile, and
+ * *waited set. HL_ERR_USAGE if it is a step of this very thread. */
 hl_status hl_entry_settle(hl_params *params, const hl_entry *e, bool *waited, hl_error *err);
 
 #endif

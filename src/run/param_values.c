@@ -58,10 +58,25 @@ void hl_params_touch(hl_params *params, int index)
     pthread_mutex_unlock(&params->lock);
 }
 
+/* Memory for new values, in a buffer that nobody reads. */
+static hl_status take_unheld(const hl_params *params, hl_entry *e, hl_dtype dtype, bool on_device,
+                             hl_buffer **b, hl_error *err)
+{
+    *b = unheld(hl_entry_values(e, dtype, on_device));
+    if (*b)
+        return hl_buffer_allocate(params, e, dtype, on_device, *b, err);
+    return hl_fail(err, HL_ERR_USAGE,
+                   "parameter '%s': %d versions of it are held; free a snapshot or a frozen session", e->name,
+                   HL_BUFFERS);
+}
+
 static hl_status allocate(const hl_params *params, hl_entry *e, hl_error *err)
 {
-    hl_status status = hl_buffer_allocate(params, e, e->dtype, false, hl_newest(&e->host[e->dtype]), err);
+    hl_values *v = &e->host[e->dtype];
+    hl_buffer *b;
+    hl_status status = take_unheld(params, e, e->dtype, false, &b, err);
     if (status == HL_OK) {
+        v->now = (int)(b - v->buffer);
         e->released = false;
         touch(e);
     }
@@ -165,12 +180,8 @@ hl_status hl_values_freshen(hl_params *params, hl_entry *e, hl_dtype dtype, bool
     if (status != HL_OK || hl_values_fresh(e, dtype, on_device))
         return status;
     HL_ASSERT(!on_device || params->table);
-    hl_buffer *b = unheld(v);
-    if (!b)
-        return hl_fail(err, HL_ERR_USAGE,
-                       "parameter '%s': %d versions of it are held; free a snapshot or a frozen session",
-                       e->name, HL_BUFFERS);
-    status = hl_buffer_allocate(params, e, dtype, on_device, b, err);
+    hl_buffer *b;
+    status = take_unheld(params, e, dtype, on_device, &b, err);
     if (status == HL_OK)
         status = on_device ? fill_device(params, e, dtype, b->data, err)
                            : fill_host(params, e, dtype, b->data, err);

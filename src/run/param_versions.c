@@ -1,17 +1,20 @@
 /* Who reads which version of the values, and where the next one is written. */
 #include "run/param_entry.h"
 
-#include <time.h>
+#include "base/condition.h"
+#include "base/process.h"
+
+#include <math.h>
 
 /* ------------------------------------------------------------------ buffers */
 
-static void hold(hl_buffer *b, bool lasting)
+void hl_buffer_hold(hl_buffer *b, bool lasting)
 {
     b->holds++;
     b->lasting += lasting;
 }
 
-static void release(hl_buffer *b, bool lasting)
+void hl_buffer_release(hl_buffer *b, bool lasting)
 {
     HL_ASSERT(b->holds > 0 && b->lasting >= lasting);
     b->holds--;
@@ -20,46 +23,64 @@ static void release(hl_buffer *b, bool lasting)
 
 /* ------------------------------------------------------------------ waiting */
 
-/* A step of another thread ends soon; one that its own thread has started and does not wait for, never. */
-static hl_status wait_for_change(hl_params *params, const hl_entry *e, hl_error *err)
+/* Until when to wait for others. A step on the host ends by itself; one on a device ends for the store when
+ * its thread waits for it, and that may be the thread that waits here. */
+static double patience(bool on_device)
 {
-    enum { PATIENCE = 60 }; /* seconds */
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PATIENCE;
-    if (!pthread_cond_timedwait(&params->change, &params->lock, &until))
+    enum { SECONDS = 60 };
+    return on_device ? hl_seconds() + SECONDS : INFINITY;
+}
+
+static hl_status wait_for_change(hl_params *params, const hl_entry *e, double until, hl_error *err)
+{
+    (void)hl_condition_wait(&params->change, &params->lock, until); /* who asked looks what has changed */
+    if (hl_seconds() < until)
         return HL_OK;
-    return hl_fail(err, HL_ERR_USAGE,
-                   "parameter '%s' has been held by other steps for %d seconds; wait for steps that were "
-                   "started before the next one that trains",
-                   e->name, PATIENCE);
+    return hl_fail(
+        err, HL_ERR_USAGE,
+        "parameter '%s' has long been held by other steps; wait for steps that were started before "
+        "the next one that trains",
+        e->name);
 }
 
-static bool written_in_place(const hl_entry *e)
+static const hl_values *written_in_place(const hl_entry *e, bool on_device)
 {
+    const hl_values *v = on_device ? e->on_device : e->host;
     for (int d = 0; d < HL_DTYPES; d++)
-        if ((e->host[d].writing && e->host[d].next == e->host[d].now) ||
-            (e->on_device[d].writing && e->on_device[d].next == e->on_device[d].now))
-            return true;
-    return false;
+        if (v[d].writing && v[d].next == v[d].now)
+            return &v[d];
+    return NULL;
 }
 
-hl_status hl_entry_settle(hl_params *params, const hl_entry *e, bool *waited, hl_error *err)
+static hl_status settle(hl_params *params, const hl_entry *e, bool on_device, bool *waited, hl_error *err)
 {
-    while (written_in_place(e)) {
-        if (pthread_equal(params->writer, pthread_self()))
+    const double until = patience(on_device);
+    hl_status status = HL_OK;
+    for (const hl_values *v; status == HL_OK && (v = written_in_place(e, on_device)) != NULL;) {
+        if (pthread_equal(v->writer, pthread_self()))
             return hl_fail(err, HL_ERR_USAGE,
                            "parameter '%s' is being updated by a step that was started and not waited for; "
                            "wait for it first, or open the sessions that read meanwhile as concurrent",
                            e->name);
         params->waiting++;
-        hl_status status = wait_for_change(params, e, err);
+        status = wait_for_change(params, e, until, err);
         params->waiting--;
-        if (status != HL_OK)
-            return status;
         *waited = true;
     }
-    return HL_OK;
+    return status;
+}
+
+hl_status hl_entry_settle(hl_params *params, const hl_entry *e, bool *waited, hl_error *err)
+{
+    hl_status status = HL_OK;
+    for (bool again = true; again && status == HL_OK;) {
+        again = false;
+        status = settle(params, e, false, &again, err);
+        if (status == HL_OK)
+            status = settle(params, e, true, &again, err);
+        *waited = *waited || again;
+    }
+    return status;
 }
 
 /* ------------------------------------------------------------------ sessions */
@@ -100,7 +121,7 @@ static void trim(const hl_params *params, const hl_entry *e, hl_values *v, hl_dt
     }
 }
 
-static void trim_entry(const hl_params *params, hl_entry *e)
+void hl_entry_trim(const hl_params *params, hl_entry *e)
 {
     for (int d = 0; d < HL_DTYPES; d++) {
         trim(params, e, &e->host[d], (hl_dtype)d, false);
@@ -124,7 +145,7 @@ static void leave(const hl_params *params, const hl_param_uses *uses, int i, boo
     values_of(params, uses, i)->sessions--;
     if (concurrent)
         count_reader(params, uses, i, -1);
-    trim_entry(params, entry_of(params, &uses->at[i]));
+    hl_entry_trim(params, entry_of(params, &uses->at[i]));
 }
 
 void hl_params_unbind(hl_params *params, const hl_param_uses *uses, bool concurrent)
@@ -139,11 +160,12 @@ void hl_params_unbind(hl_params *params, const hl_param_uses *uses, bool concurr
 void hl_params_let_go(hl_params *params, const hl_param_uses *uses, int i, int *held)
 {
     pthread_mutex_lock(&params->lock);
-    release(&values_of(params, uses, i)->buffer[held[i]], true);
+    hl_buffer_release(&values_of(params, uses, i)->buffer[held[i]], true);
     held[i] = -1;
     leave(params, uses, i, false);
     uses->at[i].let_go = true;
     uses->at[i].data = uses->at[i].next = NULL;
+    pthread_cond_broadcast(&params->change);
     pthread_mutex_unlock(&params->lock);
 }
 
@@ -178,7 +200,7 @@ hl_status hl_params_hold(hl_params *params, const hl_param_uses *uses, bool last
         if (uses->at[i].let_go)
             continue;
         hl_values *v = values_of(params, uses, i);
-        hold(hl_newest(v), lasting);
+        hl_buffer_hold(hl_newest(v), lasting);
         held[i] = v->now;
         uses->at[i].data = uses->at[i].next = hl_newest(v)->data;
     }
@@ -195,9 +217,9 @@ void hl_params_release(hl_params *params, const hl_param_uses *uses, bool lastin
         if (held[i] < 0)
             continue;
         hl_values *v = values_of(params, uses, i);
-        release(&v->buffer[held[i]], lasting);
+        hl_buffer_release(&v->buffer[held[i]], lasting);
         if (lasting)
-            trim_entry(params, entry_of(params, &uses->at[i]));
+            hl_entry_trim(params, entry_of(params, &uses->at[i]));
     }
     pthread_cond_broadcast(&params->change);
     pthread_mutex_unlock(&params->lock);
@@ -229,19 +251,40 @@ static bool in_vain(const hl_values *v)
     return true;
 }
 
-static hl_status find_place(hl_params *params, const hl_entry *e, hl_values *v, hl_error *err)
+static bool may_work_in_place(const hl_params *params, const hl_values *v)
 {
-    v->next = !v->readers && !params->waiting && hl_newest(v)->holds == 1 ? v->now : spare(v);
+    return !v->readers && !params->waiting && v->buffer[v->now].holds == 1; /* its own */
+}
+
+static hl_status find_place(hl_params *params, const hl_entry *e, hl_values *v, bool on_device, hl_error *err)
+{
+    const double until = patience(on_device);
+    v->next = may_work_in_place(params, v) ? v->now : spare(v);
     while (v->next < 0) {
         if (in_vain(v))
             return hl_fail(err, HL_ERR_USAGE,
                            "parameter '%s': all versions are held by snapshots or frozen sessions; free some",
                            e->name);
-        hl_status status = wait_for_change(params, e, err);
+        hl_status status = wait_for_change(params, e, until, err);
         if (status != HL_OK)
             return status;
         v->next = spare(v);
     }
+    return HL_OK;
+}
+
+/* That the step has read the newest values, and nobody else is about to replace them. */
+static hl_status check_turn(const hl_entry *e, const hl_values *v, const hl_param_use *use, hl_error *err)
+{
+    if (v->writing)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "parameter '%s' is being updated by a step of another session: one trains at a time",
+                       e->name);
+    if (use->data != v->buffer[v->now].data || v->buffer[v->now].version != e->version)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "parameter '%s' was updated by another session while this step ran: one trains at a "
+                       "time",
+                       e->name);
     return HL_OK;
 }
 
@@ -250,16 +293,17 @@ static hl_status claim(hl_params *params, const hl_param_uses *uses, int i, hl_e
     hl_param_use *use = &uses->at[i];
     hl_entry *e = entry_of(params, use);
     hl_values *v = values_of(params, uses, i);
-    if (v->writing)
-        return hl_fail(err, HL_ERR_USAGE,
-                       "parameter '%s' is being updated by a step of another session: one trains at a time",
-                       e->name);
-    hl_status status = find_place(params, e, v, err);
+    hl_status status = check_turn(e, v, use, err);
     if (status == HL_OK)
+        status = find_place(params, e, v, uses->on_device, err);
+    if (status == HL_OK && v->next == v->now)
+        trim(params, e, v, use->dtype, uses->on_device); /* another buffer was for who has gone meanwhile */
+    else if (status == HL_OK)
         status = hl_buffer_allocate(params, e, use->dtype, uses->on_device, &v->buffer[v->next], err);
     if (status != HL_OK)
         return status;
     v->writing = true;
+    v->writer = pthread_self();
     use->next = v->buffer[v->next].data;
     return HL_OK;
 }
@@ -275,7 +319,6 @@ hl_status hl_params_claim(hl_params *params, hl_param_uses *uses, hl_error *err)
 {
     hl_status status = HL_OK;
     pthread_mutex_lock(&params->lock);
-    params->writer = pthread_self();
     for (int i = 0; i < uses->n && !uses->claims && status == HL_OK; i++) {
         if (uses->at[i].updated)
             status = claim(params, uses, i, err);
@@ -289,14 +332,16 @@ hl_status hl_params_claim(hl_params *params, hl_param_uses *uses, hl_error *err)
     return status;
 }
 
-bool hl_params_shared(hl_params *params, const hl_param_uses *uses)
+bool hl_params_publish_first(hl_params *params, const hl_param_uses *uses)
 {
     pthread_mutex_lock(&params->lock);
-    bool shared = params->waiting > 0;
-    for (int i = 0; i < uses->n; i++)
-        shared = shared || (uses->at[i].updated && values_of(params, uses, i)->readers);
+    bool first = params->waiting > 0;
+    for (int i = 0; i < uses->n && !first; i++) {
+        const hl_values *v = values_of(params, uses, i);
+        first = uses->at[i].updated && (v->readers || (v->writing && v->next != v->now));
+    }
     pthread_mutex_unlock(&params->lock);
-    return shared;
+    return first;
 }
 
 static void end_claim(hl_params *params, hl_param_uses *uses)
@@ -330,104 +375,4 @@ void hl_params_publish(hl_params *params, hl_param_uses *uses)
     params->version++;
     end_claim(params, uses);
     pthread_mutex_unlock(&params->lock);
-}
-
-/* ------------------------------------------------------------------ snapshots */
-
-struct hl_snapshot {
-    hl_params *params;
-    uint64_t version;
-    int n;
-    int *held; /* buffer of each entry; -1: it has no values */
-};
-
-static hl_status take(hl_snapshot *s, hl_error *err)
-{
-    hl_params *params = s->params;
-    hl_status status = HL_OK;
-    for (bool waited = true; waited && status == HL_OK;) {
-        waited = false;
-        for (int i = 0; i < s->n && status == HL_OK; i++)
-            status = hl_entry_settle(params, &params->entries[i], &waited, err);
-    }
-    for (int i = 0; i < s->n && status == HL_OK; i++) {
-        hl_entry *e = &params->entries[i];
-        if (hl_values_fresh(e, e->dtype, true))
-            status = hl_values_freshen(params, e, e->dtype, false, err);
-    }
-    for (int i = 0; i < s->n && status == HL_OK; i++) {
-        hl_entry *e = &params->entries[i];
-        hl_values *v = &e->host[e->dtype];
-        s->held[i] = hl_newest(v)->data ? v->now : -1;
-        if (s->held[i] >= 0)
-            hold(hl_newest(v), true);
-    }
-    s->version = params->version;
-    return status;
-}
-
-hl_snapshot *hl_snapshot_take(hl_params *params, hl_error *err)
-{
-    hl_snapshot *s = hl_alloc(1, sizeof *s);
-    if (s)
-        s->held = hl_alloc((size_t)params->n + 1, sizeof *s->held);
-    if (!s || !s->held) {
-        hl_free(s);
-        hl_fail(err, HL_ERR_MEMORY, "no memory for a snapshot of %d parameters", params->n);
-        return NULL;
-    }
-    s->params = params;
-    s->n = params->n;
-    for (int i = 0; i < s->n; i++)
-        s->held[i] = -1;
-    pthread_mutex_lock(&params->lock);
-    hl_status status = take(s, err);
-    pthread_mutex_unlock(&params->lock);
-    if (status == HL_OK)
-        return s;
-    hl_snapshot_free(s);
-    return NULL;
-}
-
-void hl_snapshot_free(hl_snapshot *s)
-{
-    if (!s)
-        return;
-    hl_params *params = s->params;
-    pthread_mutex_lock(&params->lock);
-    for (int i = 0; i < s->n; i++) {
-        hl_entry *e = &params->entries[i];
-        if (s->held[i] < 0)
-            continue;
-        release(&e->host[e->dtype].buffer[s->held[i]], true);
-        trim_entry(params, e);
-    }
-    pthread_cond_broadcast(&params->change);
-    pthread_mutex_unlock(&params->lock);
-    hl_free(s->held);
-    hl_free(s);
-}
-
-int hl_snapshot_count(const hl_snapshot *s)
-{
-    return s->n;
-}
-
-uint64_t hl_snapshot_version(const hl_snapshot *s)
-{
-    return s->version;
-}
-
-hl_param_info hl_snapshot_at(const hl_snapshot *s, int index)
-{
-    HL_ASSERT(index >= 0 && index < s->n);
-    const hl_entry *e = &s->params->entries[index];
-    void *bytes = s->held[index] < 0 ? NULL : e->host[e->dtype].buffer[s->held[index]].data;
-    return (hl_param_info){.name = e->name,
-                           .role = e->role,
-                           .shape = e->shape,
-                           .count = e->count,
-                           .dtype = e->dtype,
-                           .data = e->dtype == HL_F32 ? bytes : NULL,
-                           .bytes = bytes};
 }

@@ -1,23 +1,9 @@
 /* The parameter store: entries by name. */
 #include "run/param_entry.h"
 
-#include <string.h>
-#include <time.h>
+#include "base/condition.h"
 
-static bool make_lock(hl_params *params)
-{
-    pthread_condattr_t monotonic;
-    if (pthread_condattr_init(&monotonic))
-        return false;
-    bool made = !pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) &&
-                !pthread_cond_init(&params->change, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (made && pthread_mutex_init(&params->lock, NULL)) {
-        pthread_cond_destroy(&params->change);
-        made = false;
-    }
-    return made;
-}
+#include <string.h>
 
 hl_params *hl_params_new(uint64_t seed)
 {
@@ -25,7 +11,7 @@ hl_params *hl_params_new(uint64_t seed)
     if (!params)
         return NULL;
     params->seed = seed;
-    if (make_lock(params))
+    if (hl_condition_init(&params->change, &params->lock))
         return params;
     hl_free(params);
     return NULL;
@@ -52,8 +38,7 @@ void hl_params_free(hl_params *params)
         params->table->close(params->device);
     hl_free(params->entries);
     hl_free(params->slot);
-    pthread_cond_destroy(&params->change);
-    pthread_mutex_destroy(&params->lock);
+    hl_condition_destroy(&params->change, &params->lock);
     hl_free(params);
 }
 

@@ -75,12 +75,12 @@ void hl_params_release(hl_params *params, const hl_param_uses *uses, bool lastin
 /* For a step that holds them: sets next of what it updates. Waits for steps of other threads that read what
  * it could write to. */
 hl_status hl_params_claim(hl_params *params, hl_param_uses *uses, hl_error *err);
-/* Whether others read what the session updates, or wait to: then a step is to be published before the next
- * one claims. */
-bool hl_params_shared(hl_params *params, const hl_param_uses *uses);
+/* Whether the session's step that is under way is to be published before its next one holds and claims:
+ * others read what it updates, or wait to, or it writes elsewhere than the next one would read. */
+bool hl_params_publish_first(hl_params *params, const hl_param_uses *uses);
 /* What the oldest claim was for is written: it is the newest now, and the store's version one higher. */
 void hl_params_publish(hl_params *params, hl_param_uses *uses);
-/* That step failed. */
+/* That step failed. What it wrote in another buffer is nobody's; in place, the values are as it left them. */
 void hl_params_abandon(hl_params *params, hl_param_uses *uses);
 
 #endif

@@ -36,8 +36,8 @@ void hl_session_free(hl_session *s)
 {
     if (!s)
         return;
-    while (s->pending && hl_session_wait(s, NULL) == HL_OK)
-        ;
+    while (s->pending)
+        (void)hl_session_wait(s, NULL); /* after one that failed, too: each has a hold on the store */
     if (s->plan)
         hl_session_unbind(s);
     hl_plan_free(s->plan);
@@ -240,10 +240,19 @@ static hl_status run_step(hl_session *s, hl_error *err)
 static hl_status deliver(hl_session *s, hl_error *err)
 {
     hl_hold *hold = &s->holds[(s->started - (uint64_t)s->pending) % HL_STEPS];
-    hl_status status = s->table->wait(s->queue, s->crossing + s->plan->in_bytes, err);
-    hl_session_let_go(s, hold, status == HL_OK);
+    s->outcome = s->table->wait(s->queue, s->crossing + s->plan->in_bytes, err);
+    hl_session_let_go(s, hold, s->outcome == HL_OK);
     s->delivered = true;
-    return status;
+    return s->outcome;
+}
+
+static hl_status end_oldest(hl_session *s, hl_error *err)
+{
+    if (s->table && !s->delivered)
+        return deliver(s, err);
+    return s->outcome == HL_OK
+               ? HL_OK
+               : hl_fail(err, s->outcome, "the step failed, as was told when the next one was to start");
 }
 
 hl_status hl_session_start(hl_session *s, hl_error *err)
@@ -253,8 +262,9 @@ hl_status hl_session_start(hl_session *s, hl_error *err)
         return hl_fail(err, HL_ERR_USAGE, "%d step%s under way: wait for one before the next is started",
                        most, most > 1 ? "s are" : " is");
     hl_status status = HL_OK;
-    if (s->pending && hl_plan_updates(s->plan) && hl_params_shared(s->params, &s->uses))
-        status = deliver(s, err); /* others wait to see what it has written */
+    if (s->pending && !s->delivered && hl_plan_updates(s->plan) &&
+        hl_params_publish_first(s->params, &s->uses))
+        status = deliver(s, err);
     if (status == HL_OK)
         status = hl_session_hold(s, err);
     if (status != HL_OK)
@@ -276,7 +286,7 @@ hl_status hl_session_wait(hl_session *s, hl_error *err)
     if (!s->pending)
         return hl_fail(err, HL_ERR_USAGE, "there is no step to wait for");
     const int slot = (int)((s->started - (uint64_t)s->pending) % HL_STEPS);
-    hl_status status = s->table && !s->delivered ? deliver(s, err) : HL_OK;
+    hl_status status = end_oldest(s, err);
     s->delivered = false;
     s->pending--;
     s->version = s->holds[s->plan->frozen ? 0 : slot].version;

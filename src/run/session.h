@@ -49,9 +49,10 @@ struct hl_session {
     unsigned char *arena, *packed; /* in the backend's memory */
     unsigned char *crossing;       /* on a device: in_bytes + out_bytes on the host */
     uint64_t step;
-    int pending;      /* steps started and not waited for */
-    bool delivered;   /* of these, the oldest has ended and its outputs are here */
-    uint64_t started; /* step i has hold i % HL_STEPS; a frozen session has hold 0 for its life */
+    int pending;       /* steps started and not waited for */
+    bool delivered;    /* of these, the oldest has ended and its outputs are here */
+    hl_status outcome; /* of the one delivered last */
+    uint64_t started;  /* step i has hold i % HL_STEPS; a frozen session has hold 0 for its life */
     hl_hold holds[HL_STEPS];
     uint64_t version; /* of the store, that the step waited for last has read */
     void **addresses; /* that the calls have now, as in hl_recording */

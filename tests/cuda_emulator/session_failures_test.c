@@ -141,6 +141,70 @@ static void a_broken_device_gives_no_results(void **state)
     hl_params_free(params);
 }
 
+static hl_session *under_way(hl_params *params, int steps)
+{
+    hl_error err = {0};
+    hl_session *s = trained(params, "cuda", HL_PRECISION_FP32);
+    for (int step = 0; step < 2; step++)
+        assert_int_equal(hl_session_run(s, &err), HL_OK);
+    for (int step = 0; step < steps; step++)
+        assert_int_equal(hl_session_start(s, &err), HL_OK);
+    return s;
+}
+
+/* Of two steps under way the first fails, and the session is freed: both let go of the store. */
+static void the_store_outlives_steps_that_fail(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_session *s = under_way(params, 2);
+    hl_fault_inject("cudaEventSynchronize", 1, cudaErrorUnknown);
+    hl_session_free(s);
+    assert_int_equal(hl_fault_pending(), 0);
+    s = trained(params, "cuda", HL_PRECISION_FP32);
+    if (hl_session_run(s, &err) != HL_OK)
+        fail_msg("%s", err.message);
+    hl_session_free(s);
+    hl_params_free(params);
+    assert_nothing_held();
+}
+
+/* Where others read, a step is waited for before the next one starts: if it failed, both say so. */
+static void a_step_that_failed_is_told_twice(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(5);
+    hl_graph *g = hl_graph_new();
+    hl_model_options o = model();
+    hl_output(g, "action", hl_model_build(g, params, &o, &(hl_model_mode){.batch = 1}).action);
+    hl_session *reader = hl_session_open(g, params,
+                                         &(hl_session_options){.device = "cuda", .concurrent = true}, &err);
+    hl_graph_free(g);
+    hl_session *s = under_way(params, 1);
+    hl_fault_inject("cudaEventSynchronize", 1, cudaErrorUnknown);
+    assert_int_equal(hl_session_start(s, &err), HL_ERR_DEVICE);
+    assert_int_equal(hl_session_wait(s, &err), HL_ERR_DEVICE);
+    assert_non_null(strstr(err.message, "the step failed, as was told"));
+    assert_int_equal(hl_session_wait(s, &err), HL_ERR_USAGE);
+
+    assert_int_equal(hl_session_start(s, &err), HL_OK);
+    hl_fault_inject("cudaGraphLaunch", 1, cudaErrorUnknown); /* the first one is well, the second is not */
+    assert_int_equal(hl_session_start(s, &err), HL_ERR_DEVICE);
+    assert_int_equal(hl_session_start(s, &err), HL_OK);
+    for (int step = 0; step < 2; step++)
+        assert_int_equal(hl_session_wait(s, &err), HL_OK);
+    assert_true(hl_params_version(params) == 4);
+    assert_int_equal(hl_session_run(reader, &err), HL_OK);
+    assert_true(hl_session_version(reader) == 4);
+    hl_session_free(reader);
+    hl_session_free(s);
+    hl_params_free(params);
+    hl_fault_reset();
+    assert_nothing_held();
+}
+
 static void too_little_memory_says_what_would_fit(void **state)
 {
     (void)state;
@@ -225,6 +289,8 @@ int main(void)
         cmocka_unit_test(parts_are_timed_in_replay),
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(a_broken_device_gives_no_results),
+        cmocka_unit_test(the_store_outlives_steps_that_fail),
+        cmocka_unit_test(a_step_that_failed_is_told_twice),
         cmocka_unit_test(too_little_memory_says_what_would_fit),
         cmocka_unit_test(a_store_moves_between_devices),
         cmocka_unit_test(without_a_driver),

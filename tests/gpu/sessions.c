@@ -161,6 +161,38 @@ static void acts_while_it_learns(void **state)
     hl_params_free(alone);
 }
 
+/* Snapshots and frozen sessions make a step write elsewhere, also where another one is under way. */
+static void snapshots_between_steps_under_way(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *a = hl_params_new(5), *b = hl_params_new(5);
+    hl_session *one = trained(a, gpu, HL_PRECISION_FP32), *two = trained(b, gpu, HL_PRECISION_FP32);
+    outcome before = outcome_of(b);
+    hl_session *frozen = acting(b, (hl_session_options){.device = gpu, .frozen = true});
+    hl_snapshot *first = hl_snapshot_take(b, &err);
+    assert_non_null(first);
+    for (int step = 0; step < 6; step++) {
+        small_model_inputs(one, step, 1);
+        assert_int_equal(hl_session_run(one, &err), HL_OK);
+        small_model_inputs(two, step, 1);
+        if (hl_session_start(two, &err) != HL_OK || (step && hl_session_wait(two, &err) != HL_OK))
+            fail_msg("%s", err.message);
+    }
+    assert_int_equal(hl_session_wait(two, &err), HL_OK);
+    assert_true(*hl_session_output(two, "loss") == *hl_session_output(one, "loss"));
+    for (int i = 0; i < before.n; i++)
+        assert_true(weighted_sum(hl_snapshot_at(first, i)) == before.sum[i]);
+    hl_snapshot_free(first);
+    hl_session_free(frozen);
+    outcome x = outcome_of(a), y = outcome_of(b);
+    assert_memory_equal(&x, &y, sizeof x);
+    hl_session_free(one);
+    hl_session_free(two);
+    hl_params_free(a);
+    hl_params_free(b);
+}
+
 /* ------------------------------------------------------------------ the store */
 
 /* Steps in turn on the device and on the CPU, on one store: each takes over what the other wrote. */
@@ -388,6 +420,7 @@ int main(void)
         cmocka_unit_test(runs_repeat),
         cmocka_unit_test(steps_may_overlap),
         cmocka_unit_test(acts_while_it_learns),
+        cmocka_unit_test(snapshots_between_steps_under_way),
         cmocka_unit_test(a_store_serves_both),
         cmocka_unit_test(checkpoints_hold_what_the_device_has),
         cmocka_unit_test(frozen_sessions_warm_up_and_let_go),

@@ -98,6 +98,51 @@ static void phases_end_after_their_iterations(void **state)
     close_all(&b);
 }
 
+/* The report refuses nothing that a phase can come out as. */
+static void assert_reportable(const json_t *phase)
+{
+    hl_error err = {0};
+    json_t *result = json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:{s:n, s:n, s:n, s:n}, s:b, s:[O], s:[], s:s}", "kind",
+        "stress", "hl", HL_VERSION, "started", "now", "config", "c", "model_parameters", 1, "device", "cpu",
+        "precision", "fp32", "machine", "processor", "cores", "memory_bytes", "gpu", "interrupted", 1,
+        "phases", (json_t *)phase, "limits", "verdict", "no limits");
+    assert_non_null(result);
+    char *html = NULL;
+    if (hl_report_html(result, &html, &err) != HL_OK)
+        fail_msg("%s", err.message);
+    hl_free(html);
+    json_decref(result);
+}
+
+/* Each run is late, none is left out: all are missed. */
+static void missing_every_deadline(void **state)
+{
+    (void)state;
+    bench b = open_with("stress: {phases: [{seconds: 0.5, rate_hz: 20, deadline_ms: 0.000001}]}");
+    hl_phase_result r = must_run(&b, 0);
+    assert_true(count(r.json, "inference", "runs") > 0);
+    assert_true(count(r.json, "inference", "missed") >= count(r.json, "inference", "runs"));
+    assert_true(r.figures.deadline_miss_rate == 1);
+    json_decref(r.json);
+    close_all(&b);
+}
+
+/* Runs that take longer than the phase: the periods that pass meanwhile are missed, to its end. */
+static void periods_are_left_out_to_the_end(void **state)
+{
+    (void)state;
+    bench b = open_with("stress: {phases: [{seconds: 0.2, rate_hz: 2000, batch: 4096, warmup: 0}]}");
+    hl_phase_result r = must_run(&b, 0);
+    const long long runs = count(r.json, "inference", "runs"), missed = count(r.json, "inference", "missed");
+    const double due = (double)missed / r.figures.deadline_miss_rate;
+    assert_true(runs > 0 && missed >= runs);
+    if (due < 380) /* of 400 */
+        fail_msg("%lld runs, %lld missed, %g due", runs, missed, due);
+    json_decref(r.json);
+    close_all(&b);
+}
+
 static void stopping_ends_a_phase(void **state)
 {
     (void)state;
@@ -109,6 +154,7 @@ static void stopping_ends_a_phase(void **state)
         double began = hl_seconds();
         hl_phase_result r = must_run(&b, i);
         assert_true(hl_seconds() - began < 30);
+        assert_reportable(r.json);
         json_decref(r.json);
     }
     close_all(&b);
@@ -153,10 +199,9 @@ static void memory_may_run_out_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phases_end_after_their_iterations),
-        cmocka_unit_test(stopping_ends_a_phase),
-        cmocka_unit_test(one_session_cannot_open),
-        cmocka_unit_test(memory_may_run_out_anywhere),
+        cmocka_unit_test(phases_end_after_their_iterations), cmocka_unit_test(missing_every_deadline),
+        cmocka_unit_test(periods_are_left_out_to_the_end),   cmocka_unit_test(stopping_ends_a_phase),
+        cmocka_unit_test(one_session_cannot_open),           cmocka_unit_test(memory_may_run_out_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,119 +1,16 @@
-/* Sessions that read a store while another trains it: each run sees one version. The training here adds one
- * to every weight in each step, so a version's weights are all equal to its number. */
+/* Sessions that read a store while another trains it: each run sees one version. */
 #include "io/checkpoint.h"
-#include "run/param_entry.h"
+#include "tests/counting_store.h"
 
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { INFERENCES = 20000 };
 #else
 enum { INFERENCES = 1000000 };
 #endif
-
-enum { TENSORS = 4 };
-static const int64_t sizes[TENSORS] = {1, 3, 17, 300};
-
-static hl_tensor weight(hl_graph *g, hl_params *params, int i)
-{
-    char name[16];
-    snprintf(name, sizeof name, "w%d", i);
-    return hl_param(g, params, name, 1, &sizes[i], (hl_init_rule){.kind = HL_ZEROS});
-}
-
-/* The gradient is -1 everywhere; with betas of nothing AdamW moves by exactly lr. */
-static hl_session *open_training(hl_params *params, hl_error *err)
-{
-    hl_graph *g = hl_graph_new();
-    hl_tensor sum = hl_scalar(g, "extra", 0);
-    for (int i = 0; i < TENSORS; i++)
-        sum = hl_sub(g, sum, hl_sum_all(g, weight(g, params, i)));
-    hl_adamw(g, params, sum, (hl_adamw_options){.beta1 = 1e-30f, .beta2 = 1e-30f, .eps = 1e-30f});
-    hl_session *s = hl_session_new(g, params, "cpu", err);
-    hl_graph_free(g);
-    if (s)
-        hl_session_set(s, "lr", 1);
-    return s;
-}
-
-static hl_session *open_reading(hl_params *params, hl_session_options options, hl_error *err)
-{
-    hl_graph *g = hl_graph_new();
-    for (int i = 0; i < TENSORS; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "y%d", i);
-        hl_output(g, name, hl_scale(g, weight(g, params, i), 2));
-    }
-    hl_session *s = hl_session_open(g, params, &options, err);
-    hl_graph_free(g);
-    return s;
-}
-
-static hl_session *need(hl_session *s, const hl_error *err)
-{
-    if (!s)
-        fail_msg("%s", err->message);
-    return s;
-}
-
-static void run(hl_session *s)
-{
-    hl_error err = {0};
-    if (hl_session_run(s, &err) != HL_OK)
-        fail_msg("%s", err.message);
-}
-
-/* Elements that are not twice the version that the session says it has read. */
-static int mixed(const hl_session *s)
-{
-    const float want = 2 * (float)hl_session_version(s);
-    int wrong = 0;
-    for (int i = 0; i < TENSORS; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "y%d", i);
-        const float *y = hl_session_output(s, name);
-        for (int64_t k = 0; k < sizes[i]; k++)
-            wrong += y[k] != want;
-    }
-    return wrong;
-}
-
-static int not_all(const hl_snapshot *snapshot, float want)
-{
-    int wrong = 0;
-    for (int i = 0; i < hl_snapshot_count(snapshot); i++) {
-        hl_param_info p = hl_snapshot_at(snapshot, i);
-        for (int64_t k = 0; p.role == HL_PARAMETER && k < p.count; k++)
-            wrong += p.data[k] != want;
-    }
-    return wrong;
-}
-
-static int live_buffers(hl_params *params, const char *name)
-{
-    const hl_values *v = &hl_entry_at(params, hl_params_find(params, name))->host[HL_F32];
-    int n = 0;
-    pthread_mutex_lock(&params->lock);
-    for (int i = 0; i < HL_BUFFERS; i++)
-        n += v->buffer[i].data != NULL;
-    pthread_mutex_unlock(&params->lock);
-    return n;
-}
-
-static const float *newest(hl_params *params, const char *name)
-{
-    return hl_params_at(params, hl_params_find(params, name)).data;
-}
 
 /* ------------------------------------------------------------------ threads */
 
@@ -354,6 +251,35 @@ static void a_checkpoint_is_of_one_version(void **state)
     hl_params_free(params);
 }
 
+/* What is held stays as it is when a checkpoint is read into the store. */
+static void a_checkpoint_does_not_overwrite_what_is_held(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    const char path[] = "versions-read.h5";
+    hl_params *params = hl_params_new(1);
+    hl_session *train = need(open_training(params, &err), &err);
+    run(train);
+    assert_int_equal(
+        hl_checkpoint_write(path, params, &(hl_checkpoint_meta){.step = 1}, HL_CHECKPOINT_ALL, &err), HL_OK);
+    run(train);
+    hl_snapshot *snapshot = hl_snapshot_take(params, &err);
+    hl_session *frozen = need(open_reading(params, (hl_session_options){.frozen = true}, &err), &err);
+    assert_int_equal(hl_checkpoint_read(path, params, HL_CHECKPOINT_ALL, &err), HL_OK);
+    assert_int_equal(not_all(snapshot, 2), 0);
+    run(frozen);
+    assert_int_equal(mixed(frozen), 0);
+    assert_true(newest(params, "w3")[0] == 1);
+    run(train);
+    assert_true(newest(params, "w3")[0] == 2);
+    hl_snapshot_free(snapshot);
+    hl_session_free(frozen);
+    assert_int_equal(live_buffers(params, "w3"), 1);
+    hl_session_free(train);
+    hl_params_free(params);
+    unlink(path);
+}
+
 static void versions_run_out(void **state)
 {
     (void)state;
@@ -421,6 +347,7 @@ int main(void)
         cmocka_unit_test(copies_in_16_bits_follow),
         cmocka_unit_test(frozen_sessions_keep_theirs),
         cmocka_unit_test(a_checkpoint_is_of_one_version),
+        cmocka_unit_test(a_checkpoint_does_not_overwrite_what_is_held),
         cmocka_unit_test(versions_run_out),
         cmocka_unit_test(without_memory_for_a_version),
     };

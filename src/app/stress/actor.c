@@ -63,6 +63,19 @@ static hl_status act(hl_actor *a, double due, hl_error *err)
     return HL_OK;
 }
 
+/* Leaves out the periods whose next one has begun by then, too; returns when the first of the others is due.
+ */
+static double leave_out(hl_actor *a, int64_t *tick, double now)
+{
+    const hl_actor_options *o = &a->options;
+    double due = o->race->began + (double)*tick / o->rate;
+    for (const double step = o->actors / o->rate; due + step <= now; due += step) {
+        *tick += o->actors;
+        a->left_out++;
+    }
+    return due;
+}
+
 /* When this actor's next run is due, which is number *tick of the phase; false: the phase has ended. */
 static bool next_due(hl_actor *a, int64_t *tick, double *due)
 {
@@ -71,13 +84,9 @@ static bool next_due(hl_actor *a, int64_t *tick, double *due)
         *due = hl_seconds();
         return !hl_race_ended(o->race);
     }
-    *due = o->race->began + (double)*tick / o->rate;
-    if (!hl_race_sleep(o->race, *due))
+    if (!hl_race_sleep(o->race, o->race->began + (double)*tick / o->rate))
         return false;
-    for (double now = hl_seconds(), step = o->actors / o->rate; *due + step <= now; *due += step) {
-        *tick += o->actors;
-        a->left_out++;
-    }
+    *due = leave_out(a, tick, hl_seconds());
     *tick += o->actors;
     return true;
 }
@@ -91,6 +100,8 @@ static hl_status run(hl_actor *a, hl_error *err)
         status = act(a, due, err);
         hl_race_count(a->options.race, 1, 0);
     }
+    if (status == HL_OK && a->options.rate > 0) /* what passed while the last one ran */
+        (void)leave_out(a, &tick, hl_race_stopped(a->options.race));
     return status;
 }
 

@@ -235,7 +235,7 @@ static json_t *inference_json(work *w, hl_figures *f)
         if (i)
             hl_timing_merge(first->timing, a->timing);
     }
-    const double seconds = ended - w->race.began, due = (double)(runs + missed);
+    const double seconds = ended - w->race.began, due = (double)(runs + left_out);
     const double deadline = first->options.deadline;
     f->p99_ms = 1e3 * hl_histogram_percentile(hl_timing_whole(first->timing), 99);
     f->samples_per_s = seconds > 0 ? (double)(runs * p->batch) / seconds : NAN;

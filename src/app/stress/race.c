@@ -1,38 +1,20 @@
 #include "app/stress/race.h"
 
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/process.h"
 
-#include <math.h>
-#include <time.h>
-
 hl_status hl_race_init(hl_race *r, hl_error *err)
 {
-    pthread_condattr_t monotonic;
     *r = (hl_race){0};
-    bool made = !pthread_condattr_init(&monotonic);
-    if (made) {
-        made = !pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) &&
-               !pthread_cond_init(&r->change, &monotonic);
-        pthread_condattr_destroy(&monotonic);
-    }
-    if (made && pthread_mutex_init(&r->lock, NULL)) {
-        pthread_cond_destroy(&r->change);
-        made = false;
-    }
-    return made ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for the threads of a phase");
+    return hl_condition_init(&r->change, &r->lock)
+               ? HL_OK
+               : hl_fail(err, HL_ERR_MEMORY, "no memory for the threads of a phase");
 }
 
 void hl_race_destroy(hl_race *r)
 {
-    pthread_cond_destroy(&r->change);
-    pthread_mutex_destroy(&r->lock);
-}
-
-static void wait_until(hl_race *r, double seconds)
-{
-    struct timespec until = {(time_t)floor(seconds), (long)(1e9 * (seconds - floor(seconds)))};
-    (void)pthread_cond_timedwait(&r->change, &r->lock, &until); /* who waits looks at the clock again */
+    hl_condition_destroy(&r->change, &r->lock);
 }
 
 void hl_race_arrive(hl_race *r)
@@ -82,10 +64,16 @@ bool hl_race_sleep(hl_race *r, double until)
 {
     pthread_mutex_lock(&r->lock);
     while (hl_seconds() < until && r->stage < HL_STAGE_STOP && !r->failed)
-        wait_until(r, until);
+        (void)hl_condition_wait(&r->change, &r->lock, until); /* looks at the clock again */
     bool reached = r->stage < HL_STAGE_STOP && !r->failed;
     pthread_mutex_unlock(&r->lock);
     return reached;
+}
+
+double hl_race_stopped(hl_race *r)
+{
+    hl_race_await(r, HL_STAGE_STOP);
+    return r->stopped; /* and stays */
 }
 
 void hl_race_fail(hl_race *r, const hl_error *err)

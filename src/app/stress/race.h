@@ -44,6 +44,8 @@ void hl_race_count(hl_race *r, int64_t inferences, int64_t trainings);
 bool hl_race_await_inferences(hl_race *r, int64_t inferences);
 /* Sleeps until a time of hl_seconds; false: the stage ended before. */
 bool hl_race_sleep(hl_race *r, double until);
+/* When HL_STAGE_STOP began, which it waits for. */
+double hl_race_stopped(hl_race *r);
 /* Tells that it cannot go on. The stage ends. */
 void hl_race_fail(hl_race *r, const hl_error *err);
 
