@@ -2,7 +2,7 @@
 #ifndef HL_TESTS_CONFIG_CASE_H
 #define HL_TESTS_CONFIG_CASE_H
 
-#include "app/config.h"
+#include "app/config/config.h"
 #include "base/memory.h"
 
 #include <setjmp.h>

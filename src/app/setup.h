@@ -2,8 +2,8 @@
 #ifndef HL_APP_SETUP_H
 #define HL_APP_SETUP_H
 
-#include "app/config.h"
-#include "app/trainer.h"
+#include "app/config/config.h"
+#include "app/train/trainer.h"
 #include "io/checkpoint.h"
 
 hl_trainer_options hl_setup_trainer(const hl_config *cfg);

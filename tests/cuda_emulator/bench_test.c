@@ -1,6 +1,6 @@
 /* What hl bench measures of a device: sessions side by side, profiles, ceilings. No time is a figure here;
  * that all of it runs, and is what was asked for, is. */
-#include "app/bench.h"
+#include "app/bench/bench.h"
 
 #include "base/memory.h"
 

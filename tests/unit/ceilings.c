@@ -1,5 +1,5 @@
 /* Roofs by arithmetic; the loops that measure them, by sanity alone. */
-#include "app/ceilings.h"
+#include "app/bench/ceilings.h"
 
 #include "kernels/cpu/ceilings.h"
 

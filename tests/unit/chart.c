@@ -1,5 +1,5 @@
-#include "app/chart.h"
-#include "app/chart_axis.h"
+#include "app/draw/chart.h"
+#include "app/draw/chart_axis.h"
 #include "base/memory.h"
 
 #include "tests/temporary.h"

@@ -1,5 +1,5 @@
 /* The table, its defaults, reading, printing, documentation. Run with --write it writes docs/config.md. */
-#include "app/config_room.h"
+#include "app/config/config_room.h"
 #include "data/image.h"
 #include "data/robomimic.h"
 
@@ -335,7 +335,7 @@ static void test_documentation_is_current(void **state)
     size_t n = fread(found, 1, size + 1, f);
     fclose(f);
     if (n != size || memcmp(found, expected, size) != 0)
-        fail_msg("docs/config.md is not what app/config.def says: run test_config --write");
+        fail_msg("docs/config.md is not what app/config/config.def says: run test_config --write");
     free(found);
     hl_free(expected);
 }

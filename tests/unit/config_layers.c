@@ -1,5 +1,5 @@
 /* Configurations in layers, presets among them; and what no text and no lack of memory may do. */
-#include "app/config_room.h"
+#include "app/config/config_room.h"
 #include "app/stress/preset.h"
 
 #include "tests/config_case.h"

@@ -1,5 +1,5 @@
 /* Lists of groups, sizes and infinities in the configuration, and the checks of phases. */
-#include "app/config_room.h"
+#include "app/config/config_room.h"
 
 #include "tests/config_case.h"
 

@@ -1,5 +1,5 @@
 /* The map of a plan's memory: it accounts for every byte, and nothing lies on anything else. */
-#include "app/trainer.h"
+#include "app/train/trainer.h"
 #include "run/memory_map.h"
 #include "run/plan.h"
 #include "tests/small_model.h"

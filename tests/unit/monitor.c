@@ -1,5 +1,5 @@
 /* The monitor: what it says of a phase of work, of what cannot be watched, and that it is quick to stop. */
-#include "app/monitor.h"
+#include "app/stress/monitor.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "tests/temporary.h"

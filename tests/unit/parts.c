@@ -1,5 +1,5 @@
 /* Parts of a step: which there are, that their times add up, and that timing them changes nothing. */
-#include "app/trainer.h"
+#include "app/train/trainer.h"
 #include "base/process.h"
 #include "tests/small_model.h"
 

@@ -1,4 +1,4 @@
-#include "app/progress.h"
+#include "app/train/progress.h"
 
 #include "base/process.h"
 #include "base/memory.h"

@@ -1,5 +1,5 @@
 /* The smallest weights become zero, and no others. */
-#include "app/prune.h"
+#include "app/bench/prune.h"
 
 #include "base/memory.h"
 

@@ -2,7 +2,7 @@
 #include "tests/small_model.h"
 
 #include "app/policy.h"
-#include "app/trainer.h"
+#include "app/train/trainer.h"
 #include "base/memory.h"
 #include "compile/passes.h"
 #include "ops/ops.h"

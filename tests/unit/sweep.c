@@ -1,5 +1,5 @@
 /* Lists on the command line, and the rows that they make. */
-#include "app/bench.h"
+#include "app/bench/bench.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

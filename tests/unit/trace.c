@@ -1,5 +1,5 @@
 /* Traces: that they tell what ran and when, within their room, and change nothing. */
-#include "app/trainer.h"
+#include "app/train/trainer.h"
 #include "base/process.h"
 #include "run/memory_map.h"
 #include "run/trace.h"

@@ -1,5 +1,5 @@
 /* Gradient accumulation: two micro-batches of 2 train as one batch of 4. */
-#include "app/trainer.h"
+#include "app/train/trainer.h"
 #include "tests/small_model.h"
 
 #include <math.h>

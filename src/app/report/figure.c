@@ -1,7 +1,7 @@
 #include "app/report/figure.h"
 
-#include "app/chart_line.h"
-#include "app/markup.h"
+#include "app/draw/chart_line.h"
+#include "app/draw/markup.h"
 
 #include <math.h>
 #include <stdio.h>

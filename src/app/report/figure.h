@@ -2,7 +2,7 @@
 #ifndef HL_APP_REPORT_FIGURE_H
 #define HL_APP_REPORT_FIGURE_H
 
-#include "app/chart_axis.h"
+#include "app/draw/chart_axis.h"
 #include "app/report/page.h"
 #include "app/report/rows.h"
 

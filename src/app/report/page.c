@@ -1,6 +1,6 @@
 #include "app/report/page.h"
 
-#include "app/markup.h"
+#include "app/draw/markup.h"
 
 #include <math.h>
 #include <stdio.h>

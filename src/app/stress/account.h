@@ -2,7 +2,7 @@
 #ifndef HL_APP_STRESS_ACCOUNT_H
 #define HL_APP_STRESS_ACCOUNT_H
 
-#include "app/monitor.h"
+#include "app/stress/monitor.h"
 #include "base/json.h"
 #include "hl.h"
 

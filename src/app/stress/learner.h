@@ -5,7 +5,7 @@
 #include "app/stress/batches.h"
 #include "app/stress/race.h"
 #include "app/stress/timing.h"
-#include "app/trainer.h"
+#include "app/train/trainer.h"
 #include "base/timeline.h"
 #include "optim/schedule.h"
 

@@ -2,7 +2,7 @@
 #ifndef HL_APP_STRESS_LIMITS_H
 #define HL_APP_STRESS_LIMITS_H
 
-#include "app/config.h"
+#include "app/config/config.h"
 #include "base/json.h"
 #include "base/text.h"
 

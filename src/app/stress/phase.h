@@ -3,8 +3,8 @@
 #ifndef HL_APP_STRESS_PHASE_H
 #define HL_APP_STRESS_PHASE_H
 
-#include "app/config.h"
-#include "app/monitor.h"
+#include "app/config/config.h"
+#include "app/stress/monitor.h"
 #include "app/stress/limits.h"
 #include "app/tracing.h"
 #include "data/dataset.h"

@@ -2,7 +2,7 @@
 #ifndef HL_APP_STRESS_PRESET_H
 #define HL_APP_STRESS_PRESET_H
 
-#include "app/config.h"
+#include "app/config/config.h"
 
 typedef struct hl_preset {
     const char *name, *path, *text;
