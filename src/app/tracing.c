@@ -32,7 +32,7 @@ static hl_status check(const hl_tracing_request *r, const char *input, hl_error 
 
 hl_status hl_tracing_open(const hl_tracing_request *r, const char *input, hl_tracing **tracing, hl_error *err)
 {
-    enum { STEPS = 100 };
+    enum { STEPS = 20 }; /* of the full model: 150 KB each */
     hl_status status = check(r, input, err);
     *tracing = NULL;
     if (status != HL_OK || !r->path)

@@ -15,7 +15,7 @@ typedef struct hl_tracing_request {
     {"trace", HL_FLAG_TEXT, &(request).path, "FILE.json",                                                    \
      "record steps, kernel calls and memory for ui.perfetto.dev (docs/profiling.md)"},                       \
     {                                                                                                        \
-        "trace-steps", HL_FLAG_INT, &(request).steps, "N", "how many steps of each session (default 100)"    \
+        "trace-steps", HL_FLAG_INT, &(request).steps, "N", "how many steps of each session (default 20)"     \
     }
 
 /* NULL stands for one that nobody asked for, and is fine everywhere. */
