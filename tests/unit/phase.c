@@ -16,7 +16,7 @@
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { THINNER = 4 }; /* fewer of the allocations fail, where each run takes long */
 #else
-enum { THINNER = 24 };
+enum { THINNER = 8 };
 #endif
 
 static volatile sig_atomic_t stop;
