@@ -125,6 +125,20 @@ void hl_timeline_add(hl_timeline *t, double seconds, const double *values)
     }
 }
 
+void hl_timeline_merge(hl_timeline *to, const hl_timeline *from)
+{
+    HL_ASSERT(to->columns == from->columns && to->rows == from->rows && to->first_span == from->first_span);
+    while (to->span < from->span)
+        halve(to);
+    const int ratio = (int)(to->span / from->span); /* a power of two */
+    for (int i = 0; i < from->used; i++)
+        for (int c = 0; c < to->columns; c++)
+            join(&row_at(to, i / ratio)[c], &row_at(from, i)[c], to->summary[c]);
+    const int used = (from->used + ratio - 1) / ratio;
+    to->used = to->used > used ? to->used : used;
+    to->added += from->added;
+}
+
 int hl_timeline_rows(const hl_timeline *t)
 {
     return t->used;

@@ -28,6 +28,10 @@ void hl_timeline_clear(hl_timeline *t);
  * as it is. */
 void hl_timeline_add(hl_timeline *t, double seconds, const double *values);
 
+/* Adds all that another one has, of the same columns, rows and first span; as exact as the longer rows of the
+ * two let it be. */
+void hl_timeline_merge(hl_timeline *to, const hl_timeline *from);
+
 /* Rows so far, at most as many as there are. */
 int hl_timeline_rows(const hl_timeline *t);
 /* Of one of them: the mean time of what was added, and each column's summary; NaN if nothing was. */

@@ -109,7 +109,10 @@ run 2 stress own.yaml device=cpu 'stress.phases[1].precision=tf32' --json
 says "^hl: phase 'training': training: precision tf32 is computed by GPUs only"
 holds 'the others ran' "
 assert [x['name'] for x in p] == ['first', 'loop'] and r['failed'][0]['name'] == 'training'
-assert 'tf32' in r['failed'][0]['error']" .stdout
+assert 'tf32' in r['failed'][0]['error'] and r['verdict'] == 'fail'" .stdout
+cp .stdout failed.json
+run 0 report failed.json --to failed.html
+check 'the page tells of it' grep -q "Could not run.*phase .*training.*tf32" failed.html
 run 2 stress own.yaml device=cpu memory.budget=64KiB --json
 says "^hl: phase 'training': training: .*(64|0\.1)"
 holds 'inference ran' "assert [x['name'] for x in p] == ['first'] and len(r['failed']) == 2" .stdout

@@ -32,7 +32,11 @@ static bench open_with(const char *phases)
     bench b = {0};
     hl_error err = {0};
     const hl_config_layer layers[] = {{HL_SOURCE_DIR "/tests/cli/tiny.yaml", NULL}, {"phases", phases}};
-    char *overrides[] = {"device=cpu", "threads=1"}; /* of each: libgomp is no friend of ThreadSanitizer */
+#ifdef __SANITIZE_THREAD__
+    char *overrides[] = {"device=cpu", "threads=1"}; /* it does not know OpenMP's barriers */
+#else
+    char *overrides[] = {"device=cpu", "threads=2"};
+#endif
     if (hl_config_load_layers(&b.cfg, 2, layers, 2, overrides, &err) != HL_OK)
         fail_msg("%s", err.message);
     b.data = hl_setup_dataset(&b.cfg, &err);
@@ -143,11 +147,33 @@ static void periods_are_left_out_to_the_end(void **state)
     close_all(&b);
 }
 
+/* Threads are shared out, and the timeline tells the runs of all. */
+static void streams_are_one_inference(void **state)
+{
+    (void)state;
+    bench b = open_with(
+        "stress: {phases: [{iterations: 50, streams: 2}, {iterations: 50, streams: 5, rate_hz: 500}]}");
+    for (int i = 0; i < 2; i++) {
+        hl_phase_result r = must_run(&b, i);
+        const json_t *timeline = json_object_get(json_object_get(r.json, "inference"), "timeline"), *row;
+        long long told = 0;
+        size_t k;
+        json_array_foreach((json_t *)timeline, k, row)
+            told += (long long)json_number_value(json_array_get(row, 3));
+        assert_int_equal(told, count(r.json, "inference", "runs"));
+        assert_int_equal(count(r.json, "inference", "threads"), 1); /* of 2 */
+        assert_reportable(r.json);
+        json_decref(r.json);
+    }
+    close_all(&b);
+}
+
 static void stopping_ends_a_phase(void **state)
 {
     (void)state;
     bench b = open_with(
-        "stress: {phases: [{seconds: 1e6}, {kind: training, seconds: 1e6},\n"
+        "stress: {phases: [{seconds: 1e6, warmup: 1000000}, {kind: training, seconds: 1e6, warmup: "
+        "1000000},\n"
         "{kind: mixed, seconds: 1e6, every: 100000}, {kind: control, seconds: 1e6, rate_hz: 0.001}]}");
     stop = 1;
     for (int i = 0; i < 4; i++) {
@@ -164,7 +190,7 @@ static void one_session_cannot_open(void **state)
 {
     (void)state;
     bench b = open_with("precision: fp32\nstress: {phases: [{kind: mixed, seconds: 1, precision: tf32},\n"
-                        "{kind: training, seconds: 1, train_batch: 65536}]}\nmemory: {budget: 1MiB}");
+                        "{kind: training, seconds: 1, train_batch: 64}]}\nmemory: {budget: 1MiB}");
     hl_phase_result r;
     hl_error err = {0};
     assert_int_equal(run(&b, 0, &r, &err), HL_ERR_UNSUPPORTED);
@@ -199,9 +225,13 @@ static void memory_may_run_out_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phases_end_after_their_iterations), cmocka_unit_test(missing_every_deadline),
-        cmocka_unit_test(periods_are_left_out_to_the_end),   cmocka_unit_test(stopping_ends_a_phase),
-        cmocka_unit_test(one_session_cannot_open),           cmocka_unit_test(memory_may_run_out_anywhere),
+        cmocka_unit_test(phases_end_after_their_iterations),
+        cmocka_unit_test(missing_every_deadline),
+        cmocka_unit_test(periods_are_left_out_to_the_end),
+        cmocka_unit_test(streams_are_one_inference),
+        cmocka_unit_test(stopping_ends_a_phase),
+        cmocka_unit_test(one_session_cannot_open),
+        cmocka_unit_test(memory_may_run_out_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,7 @@ static void all_go_through_the_stages(void **state)
     (void)state;
     hl_race race;
     runner r[RUNNERS], follower = {.race = &race};
-    assert_int_equal(hl_race_init(&race, NULL), HL_OK);
+    assert_int_equal(hl_race_init(&race, NULL, NULL), HL_OK);
     start(&race, r, -1);
     assert_int_equal(pthread_create(&follower.thread, NULL, follow, &follower), 0);
     hl_race_enter(&race, HL_STAGE_WARM_UP);
@@ -110,7 +110,7 @@ static void one_failure_ends_it(void **state)
     (void)state;
     hl_race race;
     runner r[RUNNERS];
-    assert_int_equal(hl_race_init(&race, NULL), HL_OK);
+    assert_int_equal(hl_race_init(&race, NULL, NULL), HL_OK);
     start(&race, r, HL_STAGE_WARM_UP);
     hl_race_enter(&race, HL_STAGE_WARM_UP);
     hl_race_await_arrivals(&race, RUNNERS + 10); /* not all come */

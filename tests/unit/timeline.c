@@ -141,6 +141,35 @@ static void test_as_json(void **state)
     hl_timeline_free(t);
 }
 
+/* Two of them make the one that all values were added to, whichever has the longer rows. */
+static void test_merged(void **state)
+{
+    (void)state;
+    const int counts[][2] = {{0, 0}, {0, 3}, {3, 0}, {7, 8}, {1, 100}, {100, 1}, {37, 1000}};
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        hl_timeline *part[2], *all = hl_timeline_new(4, FOUR, 8, 1);
+        for (int which = 0; which < 2; which++) {
+            part[which] = hl_timeline_new(4, FOUR, 8, 1);
+            for (int i = 0; i < counts[k][which]; i++) {
+                const double at = i + 0.25 * which, values[] = {i, 100 - i, 1, which ? NAN : i};
+                hl_timeline_add(part[which], at, values);
+                hl_timeline_add(all, at, values);
+            }
+        }
+        hl_timeline_merge(part[0], part[1]);
+        assert_int_equal(hl_timeline_rows(part[0]), hl_timeline_rows(all));
+        assert_true(hl_timeline_added(part[0]) == hl_timeline_added(all));
+        for (int row = 0; row < hl_timeline_rows(all); row++)
+            for (int c = 0; c < 4; c++) {
+                const double x = hl_timeline_value(part[0], row, c), y = hl_timeline_value(all, row, c);
+                assert_true((isnan(x) && isnan(y)) || fabs(x - y) < 1e-9);
+            }
+        hl_timeline_free(all);
+        hl_timeline_free(part[0]);
+        hl_timeline_free(part[1]);
+    }
+}
+
 static void test_any_allocation_may_fail(void **state)
 {
     (void)state;
@@ -162,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_a_run_of_any_length),
         cmocka_unit_test(test_no_value_is_no_zero),
         cmocka_unit_test(test_as_json),
+        cmocka_unit_test(test_merged),
         cmocka_unit_test(test_any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,15 +94,29 @@ static void append_verdict(hl_page *p)
 
 /* ------------------------------------------------------------------ headline */
 
+static void append_failed(hl_page *p, const json_t *phases)
+{
+    for (size_t i = 0; i < json_array_size(phases); i++) {
+        hl_text_append(&p->html, "<p class=\"warning\"><strong>Could not run.</strong> ");
+        hl_page_text(p, hl_page_string(json_array_get(phases, i), "error"));
+        hl_text_append(&p->html, "</p>\n");
+    }
+}
+
 static void append_headline(hl_page *p)
 {
     const char *verdict = hl_page_string(p->result, "verdict");
+    const json_t *not_run = json_object_get(p->result, "failed");
     tally n = count_all_limits(p->result);
     hl_text *t = &p->html;
     hl_text_append(t, "<h1>Stress test ");
     if (!strcmp(verdict, "pass"))
         hl_text_appendf(t, "<span class=\"pass\">\u2713 passed</span> <small>%zu of %zu limits kept</small>",
                         n.passed, n.all);
+    else if (json_array_size(not_run))
+        hl_text_appendf(
+            t, "<span class=\"fail\">\u2717 failed</span> <small>phases that could not run: %zu</small>",
+            json_array_size(not_run));
     else if (!strcmp(verdict, "fail"))
         hl_text_appendf(t,
                         "<span class=\"fail\">\u2717 failed</span> <small>%zu of %zu limits broken</small>",
@@ -110,6 +124,7 @@ static void append_headline(hl_page *p)
     else
         hl_text_append(t, "<small>no limits were set</small>");
     hl_text_append(t, "</h1>\n");
+    append_failed(p, not_run);
     if (json_is_true(json_object_get(p->result, "interrupted")))
         hl_text_append(
             t, "<p class=\"warning\"><strong>Interrupted.</strong> The run was ended before all phases were "

@@ -91,8 +91,9 @@ static bool next_due(hl_actor *a, int64_t *tick, double *due)
     return true;
 }
 
-static hl_status run(hl_actor *a, hl_error *err)
+static hl_status run(void *self, hl_error *err)
 {
+    hl_actor *a = self;
     int64_t tick = a->options.index;
     double due;
     hl_status status = HL_OK;
@@ -105,8 +106,9 @@ static hl_status run(hl_actor *a, hl_error *err)
     return status;
 }
 
-static hl_status open_and_warm_up(hl_actor *a, hl_error *err)
+static hl_status open(void *self, hl_error *err)
 {
+    hl_actor *a = self;
     const hl_actor_options *o = &a->options;
     omp_set_num_threads(o->threads); /* of this thread's kernels; before they are prepared */
     a->timing = hl_timing_new(PARTS, part_names);
@@ -114,10 +116,13 @@ static hl_status open_and_warm_up(hl_actor *a, hl_error *err)
     if (!a->timing || !a->action)
         return hl_fail(err, HL_ERR_MEMORY, "no memory to time inference");
     a->session = open_session(o, err);
-    if (!a->session)
-        return err->status;
-    hl_race_arrive(o->race);
-    hl_race_await(o->race, HL_STAGE_WARM_UP);
+    return a->session ? HL_OK : err->status;
+}
+
+static hl_status warm_up(void *self, hl_error *err)
+{
+    hl_actor *a = self;
+    const hl_actor_options *o = &a->options;
     hl_status status = HL_OK;
     for (int64_t i = 0; i < o->warmup && status == HL_OK && !hl_race_ended(o->race); i++) {
         hl_batches_feed(&o->batches->at[i % o->batches->n], o->shape, a->session);
@@ -126,42 +131,18 @@ static hl_status open_and_warm_up(hl_actor *a, hl_error *err)
     return status;
 }
 
-static void *work(void *context)
+static void close(void *self)
 {
-    hl_actor *a = context;
-    hl_race *race = a->options.race;
-    hl_error err = {0};
-    hl_status status = open_and_warm_up(a, &err);
-    if (status == HL_OK) {
-        hl_race_arrive(race);
-        hl_race_await(race, HL_STAGE_RUN);
-        status = run(a, &err);
-    }
-    if (status == HL_OK) {
-        hl_race_await(race, HL_STAGE_STOP);
-        hl_race_arrive(race);
-    } else {
-        (void)hl_fail_prefix(&err, "inference");
-        hl_race_fail(race, &err);
-    }
-    hl_race_await(race, HL_STAGE_CLOSE);
+    hl_actor *a = self;
     hl_session_free(a->session);
     a->session = NULL;
-    return NULL;
 }
 
 hl_status hl_actor_start(hl_actor *a, const hl_actor_options *options, hl_error *err)
 {
+    static const hl_work acting = {"inference", open, warm_up, run, close};
     *a = (hl_actor){.options = *options};
-    a->running = pthread_create(&a->thread, NULL, work, a) == 0;
-    return a->running ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no thread for inference");
-}
-
-void hl_actor_join(hl_actor *a)
-{
-    if (a->running)
-        pthread_join(a->thread, NULL);
-    a->running = false;
+    return hl_runner_start(&a->runner, &acting, a, options->race, err);
 }
 
 void hl_actor_free(hl_actor *a)

@@ -3,7 +3,7 @@
 #define HL_APP_STRESS_ACTOR_H
 
 #include "app/stress/batches.h"
-#include "app/stress/race.h"
+#include "app/stress/runner.h"
 #include "app/stress/timing.h"
 
 typedef struct hl_actor_options {
@@ -27,8 +27,7 @@ typedef struct hl_actor_options {
  * it leaves them out: they are missed. */
 typedef struct hl_actor {
     hl_actor_options options;
-    pthread_t thread;
-    bool running;        /* there is a thread to join */
+    hl_runner runner;
     hl_session *session; /* until the stage HL_STAGE_CLOSE */
     hl_timing *timing;
     float *action; /* where the caller would have it */
@@ -36,10 +35,9 @@ typedef struct hl_actor {
     double ended; /* hl_seconds */
 } hl_actor;
 
-/* Starts the thread, which arrives when its session is open. HL_ERR_MEMORY. */
+/* Starts a.runner, of which the session is open when it has arrived. HL_ERR_MEMORY. */
 hl_status hl_actor_start(hl_actor *a, const hl_actor_options *options, hl_error *err);
-/* After the stage HL_STAGE_CLOSE has begun. */
-void hl_actor_join(hl_actor *a);
+/* Once it is joined. */
 void hl_actor_free(hl_actor *a);
 
 #endif

@@ -60,13 +60,15 @@ static void record(hl_learner *l, hl_losses losses, double started, double ended
     if (l->steps == 1)
         l->first_loss = losses.total;
     l->last_loss = losses.total;
-    l->norm += (losses.grad_norm - l->norm) / (double)l->steps;
+    if (isfinite(losses.grad_norm))
+        l->norm += (losses.grad_norm - l->norm) / (double)++l->norms;
     l->skipped = losses.skipped;
     l->ended = ended;
 }
 
-static hl_status run(hl_learner *l, hl_error *err)
+static hl_status run(void *self, hl_error *err)
 {
+    hl_learner *l = self;
     const hl_learner_options *o = &l->options;
     hl_status status = HL_OK;
     while (status == HL_OK && !hl_race_ended(o->race) && !(o->steps && l->steps == o->steps)) {
@@ -81,64 +83,44 @@ static hl_status run(hl_learner *l, hl_error *err)
     return status;
 }
 
-static hl_status open_and_warm_up(hl_learner *l, hl_error *err)
+static hl_status open(void *self, hl_error *err)
 {
     static const hl_summary mean[] = {HL_SUMMARY_MEAN};
-    const hl_learner_options *o = &l->options;
-    omp_set_num_threads(o->threads);
+    hl_learner *l = self;
+    omp_set_num_threads(l->options.threads);
     l->timing = hl_timing_new(PARTS, part_names);
     l->loss = hl_timeline_new(1, mean, 600, 1);
     if (!l->timing || !l->loss)
         return hl_fail(err, HL_ERR_MEMORY, "no memory to time training");
-    l->session = open_session(o, err);
-    if (!l->session)
-        return err->status;
-    hl_race_arrive(o->race);
-    hl_race_await(o->race, HL_STAGE_WARM_UP);
+    l->session = open_session(&l->options, err);
+    return l->session ? HL_OK : err->status;
+}
+
+static hl_status warm_up(void *self, hl_error *err)
+{
+    hl_learner *l = self;
+    const hl_learner_options *o = &l->options;
     hl_status status = HL_OK;
-    for (int64_t i = 0; i < o->warmup && status == HL_OK && !hl_race_ended(o->race); i++)
+    for (int64_t i = 0; i < o->warmup && status == HL_OK && !hl_race_ended(o->race); i++) {
         status = step(l, i, err);
-    if (status == HL_OK && o->warmup)
-        l->skipped_before = l->skipped = hl_read_losses(l->session).skipped;
+        if (status == HL_OK)
+            l->skipped_before = l->skipped = hl_read_losses(l->session).skipped;
+    }
     return status;
 }
 
-static void *work(void *context)
+static void close(void *self)
 {
-    hl_learner *l = context;
-    hl_race *race = l->options.race;
-    hl_error err = {0};
-    hl_status status = open_and_warm_up(l, &err);
-    if (status == HL_OK) {
-        hl_race_arrive(race);
-        hl_race_await(race, HL_STAGE_RUN);
-        status = run(l, &err);
-    }
-    if (status == HL_OK) {
-        hl_race_await(race, HL_STAGE_STOP);
-        hl_race_arrive(race);
-    } else {
-        (void)hl_fail_prefix(&err, "training");
-        hl_race_fail(race, &err);
-    }
-    hl_race_await(race, HL_STAGE_CLOSE);
+    hl_learner *l = self;
     hl_session_free(l->session);
     l->session = NULL;
-    return NULL;
 }
 
 hl_status hl_learner_start(hl_learner *l, const hl_learner_options *options, hl_error *err)
 {
+    static const hl_work learning = {"training", open, warm_up, run, close};
     *l = (hl_learner){.options = *options, .first_loss = NAN, .last_loss = NAN};
-    l->running = pthread_create(&l->thread, NULL, work, l) == 0;
-    return l->running ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no thread for training");
-}
-
-void hl_learner_join(hl_learner *l)
-{
-    if (l->running)
-        pthread_join(l->thread, NULL);
-    l->running = false;
+    return hl_runner_start(&l->runner, &learning, l, options->race, err);
 }
 
 void hl_learner_free(hl_learner *l)

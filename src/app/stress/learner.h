@@ -3,7 +3,7 @@
 #define HL_APP_STRESS_LEARNER_H
 
 #include "app/stress/batches.h"
-#include "app/stress/race.h"
+#include "app/stress/runner.h"
 #include "app/stress/timing.h"
 #include "app/train/trainer.h"
 #include "base/timeline.h"
@@ -23,20 +23,18 @@ typedef struct hl_learner_options {
 
 typedef struct hl_learner {
     hl_learner_options options;
-    pthread_t thread;
-    bool running;        /* there is a thread to join */
+    hl_runner runner;
     hl_session *session; /* until the stage HL_STAGE_CLOSE */
     hl_timing *timing;
-    hl_timeline *loss; /* by step, not by time */
-    int64_t steps;
-    double first_loss, last_loss, norm; /* norm: mean */
+    hl_timeline *loss;                  /* by step, not by time */
+    int64_t steps, norms;               /* norms: steps of a finite gradient */
+    double first_loss, last_loss, norm; /* norm: their mean */
     double skipped_before, skipped;     /* steps, since the session was opened */
     double ended;                       /* hl_seconds */
 } hl_learner;
 
 /* As for actors (actor.h). */
 hl_status hl_learner_start(hl_learner *l, const hl_learner_options *options, hl_error *err);
-void hl_learner_join(hl_learner *l);
 void hl_learner_free(hl_learner *l);
 
 #endif

@@ -60,7 +60,7 @@ const char *hl_verdict_name(int n, const hl_verdict *verdicts)
     return !limits ? "no limits" : pass ? "pass" : "fail";
 }
 
-/* ------------------------------------------------------------------ for programs, for people */
+/* ------------------------------------------------------------------ JSON */
 
 static json_t *number(const hl_judged *j, double value)
 {
@@ -85,24 +85,4 @@ json_t *hl_verdict_json(const hl_verdict *verdict)
         }
     }
     return list;
-}
-
-static void append_number(char *text, size_t size, const hl_judged *j, double value)
-{
-    if (!isfinite(value))
-        snprintf(text, size, "%s", not_measured);
-    else
-        snprintf(text, size, j->whole && fabs(value) < 9e15 ? "%.0f" : "%.4g", value);
-}
-
-void hl_verdict_append(hl_text *t, const hl_verdict *verdict)
-{
-    for (int i = 0; i < verdict->n; i++) {
-        const hl_judged *j = &verdict->at[i];
-        char value[40], limit[40];
-        append_number(value, sizeof value, j, j->value);
-        append_number(limit, sizeof limit, j, j->limit);
-        hl_text_appendf(t, "%s  %-26s  %16s  %s %s\n", j->pass ? "pass" : "FAIL", j->key, value,
-                        j->at_least ? "at least" : "at most", limit);
-    }
 }

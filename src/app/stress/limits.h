@@ -4,7 +4,6 @@
 
 #include "app/config/config.h"
 #include "base/json.h"
-#include "base/text.h"
 
 /* What hl_limits is about. NAN, or infinite: was not measured. */
 typedef struct hl_figures {
@@ -40,7 +39,4 @@ const char *hl_verdict_name(int n, const hl_verdict *verdicts);
 /* [{"key", "limit", "value", "pass"}, ...]; where the value is null a "reason" too. NULL if there is no
  * memory. */
 json_t *hl_verdict_json(const hl_verdict *verdict);
-/* A line each:  pass  p99_ms  44.2  at most 100 */
-void hl_verdict_append(hl_text *t, const hl_verdict *verdict);
-
 #endif

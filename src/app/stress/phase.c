@@ -36,7 +36,8 @@ typedef struct work {
 static void share_threads(const work *w, int *acting, int *learning)
 {
     const int all = w->setup->cfg->threads > 0 ? (int)w->setup->cfg->threads : omp_get_num_procs();
-    *acting = w->trains ? (all > 4 ? all / 4 : 1) : all;
+    *acting = (w->trains ? all / 4 : all) / (int)w->phase->streams;
+    *acting = *acting > 1 ? *acting : 1;
     if (w->phase->threads)
         *acting = (int)w->phase->threads;
     *learning = w->acts ? all - *acting * (int)w->phase->streams : all;
@@ -109,7 +110,7 @@ static hl_status open(work *w, hl_error *err)
 {
     const hl_config *cfg = w->setup->cfg;
     int acting, learning;
-    hl_status status = hl_race_init(&w->race, err);
+    hl_status status = hl_race_init(&w->race, w->setup->stop, err);
     if (status != HL_OK)
         return status;
     w->raced = true;
@@ -133,10 +134,9 @@ static bool is_over(work *w)
     const hl_stress_phase *p = w->phase;
     pthread_mutex_lock(&w->race.lock);
     const int64_t done = w->trains ? w->race.trainings : w->race.inferences;
-    bool over = w->race.failed || *w->setup->stop || (p->iterations && done >= p->iterations) ||
-                (p->seconds > 0 && hl_seconds() - w->race.began >= p->seconds);
     pthread_mutex_unlock(&w->race.lock);
-    return over;
+    return hl_race_ended(&w->race) || (p->iterations && done >= p->iterations) ||
+           (p->seconds > 0 && hl_seconds() - w->race.began >= p->seconds);
 }
 
 static void await_end(work *w)
@@ -205,8 +205,8 @@ static void close_all(work *w)
 {
     hl_race_enter(&w->race, HL_STAGE_CLOSE);
     for (int i = 0; i < w->n_actors; i++)
-        hl_actor_join(&w->actors[i]);
-    hl_learner_join(&w->learner);
+        hl_runner_join(&w->actors[i].runner);
+    hl_runner_join(&w->learner.runner);
     hl_race_destroy(&w->race);
     hl_params_free(w->params);
     hl_batches_free(&w->observations);
@@ -269,7 +269,7 @@ static json_t *training_json(work *w, hl_figures *f)
                           hl_json_number(f->training_samples_per_s), "threads", l->options.threads, "step_ms",
                           hl_timing_latency(l->timing), "loss_start", hl_json_number(l->first_loss),
                           "loss_end", hl_json_number(l->last_loss), "grad_norm",
-                          hl_json_number(l->steps ? l->norm : NAN), "skipped", (json_int_t)skipped);
+                          hl_json_number(l->norms ? l->norm : NAN), "skipped", (json_int_t)skipped);
     json_object_set_new(j, "split_ms", hl_timing_split(l->timing));
     json_object_set_new(j, "loss", hl_timeline_json(l->loss));
     json_object_set_new(j, "histogram", hl_timing_histogram(l->timing));

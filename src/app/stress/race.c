@@ -4,9 +4,9 @@
 #include "base/error.h"
 #include "base/process.h"
 
-hl_status hl_race_init(hl_race *r, hl_error *err)
+hl_status hl_race_init(hl_race *r, const volatile sig_atomic_t *stop, hl_error *err)
 {
-    *r = (hl_race){0};
+    *r = (hl_race){.asked = stop};
     return hl_condition_init(&r->change, &r->lock)
                ? HL_OK
                : hl_fail(err, HL_ERR_MEMORY, "no memory for the threads of a phase");
@@ -36,7 +36,7 @@ void hl_race_await(hl_race *r, hl_stage stage)
 bool hl_race_ended(hl_race *r)
 {
     pthread_mutex_lock(&r->lock);
-    bool ended = r->stage >= HL_STAGE_STOP || r->failed;
+    bool ended = r->stage >= HL_STAGE_STOP || r->failed || (r->asked && *r->asked);
     pthread_mutex_unlock(&r->lock);
     return ended;
 }

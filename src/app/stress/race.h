@@ -6,6 +6,7 @@
 #include "hl.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 typedef enum hl_stage {
     HL_STAGE_OPEN,
@@ -19,17 +20,18 @@ typedef struct hl_race {
     pthread_mutex_t lock;
     pthread_cond_t change; /* of any member; by the monotonic clock */
     hl_stage stage;
-    double stopped;     /* hl_seconds when HL_STAGE_STOP began */
-    int arrived;        /* threads that have done what the stage asks for */
-    double began;       /* hl_seconds when the stage HL_STAGE_RUN began */
-    int64_t inferences; /* runs that have ended */
-    int64_t trainings;  /* steps that have ended */
-    bool failed;        /* a thread did; it has arrived at all stages */
-    hl_error err;       /* of the first one */
+    double stopped;                     /* hl_seconds when HL_STAGE_STOP began */
+    int arrived;                        /* threads that have done what the stage asks for */
+    double began;                       /* hl_seconds when the stage HL_STAGE_RUN began */
+    int64_t inferences;                 /* runs that have ended */
+    int64_t trainings;                  /* steps that have ended */
+    const volatile sig_atomic_t *asked; /* to stop */
+    bool failed;                        /* a thread did; it has arrived at all stages */
+    hl_error err;                       /* of the first one */
 } hl_race;
 
-/* HL_ERR_MEMORY. */
-hl_status hl_race_init(hl_race *r, hl_error *err);
+/* stop: becomes true when somebody interrupts; NULL: nobody does. HL_ERR_MEMORY. */
+hl_status hl_race_init(hl_race *r, const volatile sig_atomic_t *stop, hl_error *err);
 void hl_race_destroy(hl_race *r);
 
 /* For those who run in it. Arrived: the thread has done what the stage asked for. Blocks until `stage` has
@@ -37,8 +39,9 @@ void hl_race_destroy(hl_race *r);
  */
 void hl_race_arrive(hl_race *r);
 void hl_race_await(hl_race *r, hl_stage stage);
-/* Whether it is still to go on; counts. */
+/* Whether there is nothing more to do: somebody has stopped it, or failed. */
 bool hl_race_ended(hl_race *r);
+/* Adds to what has ended. */
 void hl_race_count(hl_race *r, int64_t inferences, int64_t trainings);
 /* Waits until `inferences` runs have ended; false: the stage ended before. */
 bool hl_race_await_inferences(hl_race *r, int64_t inferences);

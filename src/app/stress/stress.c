@@ -123,6 +123,12 @@ static int64_t count_parameters(const hl_config *cfg)
     return sum;
 }
 
+/* A phase that could not run has kept nothing. */
+static const char *verdict_of(const stress *s)
+{
+    return json_array_size(s->failed) ? "fail" : hl_verdict_name(s->n_verdicts + 1, s->verdicts);
+}
+
 static json_t *result_of(stress *s, const char *started)
 {
     const hl_verdict whole = hl_judge(&s->cfg.stress.limits, &s->worst);
@@ -132,8 +138,7 @@ static json_t *result_of(stress *s, const char *started)
                           "model_parameters", (json_int_t)count_parameters(&s->cfg), "device", s->cfg.device,
                           "precision", hl_precision_name((hl_precision)s->cfg.precision), "machine",
                           machine_json(s->phases), "interrupted", (int)stop_asked, "phases", s->phases,
-                          "failed", s->failed, "limits", hl_verdict_json(&whole), "verdict",
-                          hl_verdict_name(s->n_verdicts + 1, s->verdicts));
+                          "failed", s->failed, "limits", hl_verdict_json(&whole), "verdict", verdict_of(s));
     return j;
 }
 

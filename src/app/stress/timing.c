@@ -56,6 +56,7 @@ void hl_timing_merge(hl_timing *to, const hl_timing *from)
     hl_histogram_merge(to->whole, from->whole);
     for (int i = 0; i < to->n; i++)
         hl_histogram_merge(to->part[i], from->part[i]);
+    hl_timeline_merge(to->timeline, from->timeline);
 }
 
 const hl_histogram *hl_timing_whole(const hl_timing *t)

@@ -14,13 +14,12 @@ hl_timing *hl_timing_new(int n, const char *const *names);
 void hl_timing_free(hl_timing *t);
 /* A run that ended `at` seconds after the phase's begin. Allocates nothing. */
 void hl_timing_record(hl_timing *t, double at, double whole, const double *parts);
-/* Adds all runs of another one with the same parts. Their timelines are not merged: the first one's stays. */
+/* Adds all runs of another one with the same parts. */
 void hl_timing_merge(hl_timing *to, const hl_timing *from);
 const hl_histogram *hl_timing_whole(const hl_timing *t);
 
 /* Of a result (docs/stress.md), new references, NULL if there is no memory: {"min", "mean", "p50", ...} in
- * ms;
- * [{"name", "mean", "p50", "p99"}, ...]; [[low, high, count], ...]; [[seconds, mean, max, runs], ...]. */
+ * ms; [{"name", "mean", "p50", "p99"}, ...]; [[low, high, count], ...]; [[seconds, mean, max, runs], ...]. */
 json_t *hl_timing_latency(const hl_timing *t);
 json_t *hl_timing_split(const hl_timing *t);
 json_t *hl_timing_histogram(const hl_timing *t);
