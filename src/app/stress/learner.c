@@ -56,10 +56,10 @@ static void record(hl_learner *l, hl_losses losses, double started, double ended
         in_session += parts[i];
     parts[INPUT] += fmax(0, ended - started - in_session); /* what was before and after the kernels */
     hl_timing_record(l->timing, ended - l->options.race->began, ended - started, parts);
+    if (l->steps < HL_BATCHES)
+        l->first[l->steps] = losses.total;
+    l->last[l->steps % HL_BATCHES] = losses.total;
     hl_timeline_add(l->loss, (double)++l->steps, &losses.total);
-    if (l->steps == 1)
-        l->first_loss = losses.total;
-    l->last_loss = losses.total;
     if (isfinite(losses.grad_norm))
         l->norm += (losses.grad_norm - l->norm) / (double)++l->norms;
     l->skipped = losses.skipped;
@@ -119,8 +119,27 @@ static void close(void *self)
 hl_status hl_learner_start(hl_learner *l, const hl_learner_options *options, hl_error *err)
 {
     static const hl_work learning = {"training", open, warm_up, run, close};
-    *l = (hl_learner){.options = *options, .first_loss = NAN, .last_loss = NAN};
+    *l = (hl_learner){.options = *options};
     return hl_runner_start(&l->runner, &learning, l, options->race, err);
+}
+
+static double mean_of(const double *losses, int64_t steps)
+{
+    const int64_t n = steps < HL_BATCHES ? steps : HL_BATCHES;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += losses[i];
+    return n ? sum / (double)n : NAN;
+}
+
+double hl_learner_first_loss(const hl_learner *l)
+{
+    return mean_of(l->first, l->steps);
+}
+
+double hl_learner_last_loss(const hl_learner *l)
+{
+    return mean_of(l->last, l->steps);
 }
 
 void hl_learner_free(hl_learner *l)

@@ -26,15 +26,20 @@ typedef struct hl_learner {
     hl_runner runner;
     hl_session *session; /* until the stage HL_STAGE_CLOSE */
     hl_timing *timing;
-    hl_timeline *loss;                  /* by step, not by time */
-    int64_t steps, norms;               /* norms: steps of a finite gradient */
-    double first_loss, last_loss, norm; /* norm: their mean */
-    double skipped_before, skipped;     /* steps, since the session was opened */
-    double ended;                       /* hl_seconds */
+    hl_timeline *loss;                          /* by step, not by time */
+    int64_t steps, norms;                       /* norms: steps of a finite gradient */
+    double norm;                                /* their mean */
+    double first[HL_BATCHES], last[HL_BATCHES]; /* losses of the first steps, and of the last */
+    double skipped_before, skipped;             /* steps, since the session was opened */
+    double ended;                               /* hl_seconds */
 } hl_learner;
 
 /* As for actors (actor.h). */
 hl_status hl_learner_start(hl_learner *l, const hl_learner_options *options, hl_error *err);
+/* Means of them: both are of the same samples, so one may be held against the other. NAN before the first
+ * step. */
+double hl_learner_first_loss(const hl_learner *l);
+double hl_learner_last_loss(const hl_learner *l);
 void hl_learner_free(hl_learner *l);
 
 #endif

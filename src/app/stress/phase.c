@@ -264,12 +264,12 @@ static json_t *training_json(work *w, hl_figures *f)
     const int64_t batch = l->options.trainer.batch;
     f->training_samples_per_s = l->steps ? (double)(l->steps * batch) / seconds : NAN;
     f->skipped_steps = skipped;
-    json_t *j = json_pack("{s:I, s:I, s:o, s:i, s:o, s:o, s:o, s:o, s:I}", "batch", (json_int_t)batch,
-                          "iterations", (json_int_t)l->steps, "samples_per_s",
-                          hl_json_number(f->training_samples_per_s), "threads", l->options.threads, "step_ms",
-                          hl_timing_latency(l->timing), "loss_start", hl_json_number(l->first_loss),
-                          "loss_end", hl_json_number(l->last_loss), "grad_norm",
-                          hl_json_number(l->norms ? l->norm : NAN), "skipped", (json_int_t)skipped);
+    json_t *j = json_pack(
+        "{s:I, s:I, s:o, s:i, s:o, s:o, s:o, s:o, s:I}", "batch", (json_int_t)batch, "iterations",
+        (json_int_t)l->steps, "samples_per_s", hl_json_number(f->training_samples_per_s), "threads",
+        l->options.threads, "step_ms", hl_timing_latency(l->timing), "loss_start",
+        hl_json_number(hl_learner_first_loss(l)), "loss_end", hl_json_number(hl_learner_last_loss(l)),
+        "grad_norm", hl_json_number(l->norms ? l->norm : NAN), "skipped", (json_int_t)skipped);
     json_object_set_new(j, "split_ms", hl_timing_split(l->timing));
     json_object_set_new(j, "loss", hl_timeline_json(l->loss));
     json_object_set_new(j, "histogram", hl_timing_histogram(l->timing));

@@ -150,11 +150,25 @@ static bool all_pass(const stress *s)
     return pass;
 }
 
+/* The page of the result as it is printed, with as many digits: that of a saved one is the same. */
+static hl_status write_page(const json_t *result, const char *path, hl_error *err)
+{
+    hl_text text = {0};
+    hl_json_append(&text, result, HL_JSON_LINE);
+    json_t *printed = text.failed ? NULL : hl_json_parse(text.at, text.size, "the result", err);
+    hl_status status = printed       ? hl_report_write(printed, path, err)
+                       : text.failed ? hl_fail(err, HL_ERR_MEMORY, "no memory for the report")
+                                     : err->status;
+    json_decref(printed);
+    hl_text_free(&text);
+    return status;
+}
+
 static hl_status tell(const stress *s, const json_t *result, hl_error *err)
 {
     hl_status status = s->json ? hl_json_print(stdout, result, err) : hl_stress_print(stdout, result, err);
     if (status == HL_OK && s->report)
-        status = hl_report_write(result, s->report, err);
+        status = write_page(result, s->report, err);
     if (status == HL_OK && s->report)
         fprintf(stderr, "hl: report %s\n", s->report);
     return status;
