@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and what is not there yet (Debian 12, Ubuntu 22.04 or newer).
-#     scripts/install-packages.sh [build|test]
+#     scripts/install-packages.sh [build|test|night]
 set -euo pipefail
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libyaml-dev libjansson-dev)
-if [ "${1:-build}" = test ]; then
-    packages+=(ccache clang clang-format libomp-dev libcmocka-dev python3 git)
-fi
+case ${1:-build} in
+test | night) packages+=(ccache clang clang-format libomp-dev libcmocka-dev python3 git) ;;&
+night) packages+=(chromium) ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do

@@ -3,7 +3,7 @@
 # sanitizer too. Takes an hour on 2 cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/install-packages.sh test
+scripts/install-packages.sh night
 export CTEST_OUTPUT_ON_FAILURE=1
 cmake --preset gcc >/dev/null
 cmake --build --preset gcc
