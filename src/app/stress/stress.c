@@ -2,6 +2,7 @@
 #include "app/command.h"
 #include "app/report/report.h"
 #include "app/setup.h"
+#include "app/stopping.h"
 #include "app/stress/phase.h"
 #include "app/stress/preset.h"
 #include "app/stress/summary.h"
@@ -10,24 +11,9 @@
 #include "base/memory.h"
 #include "base/process.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-/* Ctrl-C ends the phase, and what was measured is told; a second one ends the program at once. */
-static volatile sig_atomic_t stop_asked;
-
-static void ask_stop(int signal_number)
-{
-    static const char note[] = "\nhl: ending this phase (once more: at once, without results)\n";
-    if (stop_asked)
-        _exit(128 + signal_number);
-    stop_asked = 1;
-    ssize_t told = write(STDERR_FILENO, note, sizeof note - 1); /* fprintf may not be called from a handler */
-    (void)told;                                                 /* nor is there anyone else to tell */
-}
 
 typedef struct stress {
     const char *preset, *report, *config;
@@ -64,7 +50,7 @@ static hl_status run_phase(stress *s, const hl_stress_phase *phase, hl_error *er
                                   .phase = phase,
                                   .data = s->data,
                                   .monitor = s->monitor,
-                                  .stop = &stop_asked,
+                                  .stop = &hl_stop_asked,
                                   .tracing = s->tracing};
     hl_phase_result result;
     hl_error why = {0};
@@ -85,7 +71,7 @@ static hl_status run_phase(stress *s, const hl_stress_phase *phase, hl_error *er
 static hl_status run_phases(stress *s, hl_error *err)
 {
     hl_status status = HL_OK;
-    for (int i = 0; i < s->cfg.stress.phases.n && status == HL_OK && !stop_asked; i++) {
+    for (int i = 0; i < s->cfg.stress.phases.n && status == HL_OK && !hl_stop_asked; i++) {
         tell_phase(&s->cfg.stress.phases.at[i], i, s->cfg.stress.phases.n);
         status = run_phase(s, &s->cfg.stress.phases.at[i], err);
     }
@@ -137,7 +123,7 @@ static json_t *result_of(stress *s, const char *started)
                           HL_VERSION, "kind", "stress", "started", started, "config", s->config,
                           "model_parameters", (json_int_t)count_parameters(&s->cfg), "device", s->cfg.device,
                           "precision", hl_precision_name((hl_precision)s->cfg.precision), "machine",
-                          machine_json(s->phases), "interrupted", (int)stop_asked, "phases", s->phases,
+                          machine_json(s->phases), "interrupted", (int)hl_stop_asked, "phases", s->phases,
                           "failed", s->failed, "limits", hl_verdict_json(&whole), "verdict", verdict_of(s));
     return j;
 }
@@ -203,8 +189,7 @@ static hl_status run(stress *s, hl_error *err)
     time_t now = time(NULL);
     struct tm utc;
     strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    signal(SIGINT, ask_stop);
-    signal(SIGTERM, ask_stop);
+    hl_stop_listen("\nhl: ending this phase (once more: at once, without results)\n");
     hl_status status = open_all(s, err);
     if (status == HL_OK)
         status = run_phases(s, err);
@@ -281,7 +266,7 @@ int hl_command_stress(int argc, char **argv)
     code = status != HL_OK ? hl_report(&err) : HL_EXIT_OK;
     if (status == HL_OK && s.status != HL_OK)
         code = hl_exit_code(s.status);
-    else if (status == HL_OK && (stop_asked || !all_pass(&s)))
+    else if (status == HL_OK && (hl_stop_asked || !all_pass(&s)))
         code = HL_EXIT_FAILED;
     close_all(&s);
     return code;

@@ -5,6 +5,7 @@
 #include "app/train/run_dir.h"
 #include "app/train/saver.h"
 #include "app/setup.h"
+#include "app/stopping.h"
 #include "app/tracing.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -12,23 +13,9 @@
 #include "optim/schedule.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Ctrl-C and kill ask the run to save and end; a second one ends it at once. */
-static volatile sig_atomic_t stop_asked;
-
-static void ask_stop(int signal_number)
-{
-    static const char note[] = "\nhl: stopping after this step (once more: at once, without saving)\n";
-    if (stop_asked)
-        _exit(128 + signal_number);
-    stop_asked = 1;
-    ssize_t told = write(STDERR_FILENO, note, sizeof note - 1); /* fprintf may not be called from a handler */
-    (void)told;                                                 /* nor is there anyone else to tell */
-}
 
 typedef struct run {
     const hl_config *cfg;
@@ -329,7 +316,7 @@ static hl_status log_interval(run *r, interval *i, double lr, hl_error *err)
 static hl_status after_step(run *r, interval *i, double lr, hl_progress *progress, hl_error *err)
 {
     const hl_config *cfg = r->cfg;
-    bool last = r->step == cfg->train.steps || stop_asked;
+    bool last = r->step == cfg->train.steps || hl_stop_asked;
     hl_status status = HL_OK;
     hl_losses now = hl_read_losses(r->train);
     add_step(i, now);
@@ -366,7 +353,7 @@ static hl_status train_loop(run *r, hl_error *err)
     interval i = {.since = hl_seconds()};
     hl_status status = HL_OK;
     r->started = hl_seconds();
-    for (bool first = true; r->step < cfg->train.steps && !stop_asked && status == HL_OK; first = false) {
+    for (bool first = true; r->step < cfg->train.steps && !hl_stop_asked && status == HL_OK; first = false) {
         double lr = hl_lr_at(&schedule, r->step);
         status = train_step(r, lr, err);
         if (status == HL_OK && first)
@@ -383,8 +370,7 @@ static hl_status train_loop(run *r, hl_error *err)
 static hl_status train(const hl_config *cfg, const char *from, hl_tracing *tracing, hl_error *err)
 {
     run r = {.cfg = cfg, .tracing = tracing, .last_saved = -1, .hold = -1};
-    signal(SIGINT, ask_stop);
-    signal(SIGTERM, ask_stop);
+    hl_stop_listen("\nhl: stopping after this step (once more: at once, without saving)\n");
     hl_status status = open_run(&r, from, err);
     if (status == HL_OK)
         status = train_loop(&r, err);
@@ -396,7 +382,7 @@ static hl_status train(const hl_config *cfg, const char *from, hl_tracing *traci
     }
     if (status == HL_OK)
         fprintf(stderr, "hl: %s at step %lld of %lld; checkpoint %s/last.h5\n",
-                stop_asked ? "stopped" : "done", (long long)r.step, (long long)cfg->train.steps,
+                hl_stop_asked ? "stopped" : "done", (long long)r.step, (long long)cfg->train.steps,
                 cfg->run.dir);
     if (status == HL_OK)
         status = hl_tracing_write(tracing, err);
