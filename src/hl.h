@@ -381,7 +381,8 @@ HL_API hl_memory hl_plan_memory(const hl_plan *plan);
 /* One line per kernel call, as snprintf. */
 HL_API size_t hl_plan_print(const hl_plan *plan, char *text, size_t size);
 
-/* Compiles g and binds it to params, which must outlive the session; g may go. NULL on error. */
+/* Compiles g and binds it to params, which must outlive the session; g may go. NULL on error. Sessions of a
+ * store are opened one at a time, while no step runs; then each may run in a thread of its own. */
 HL_API hl_session *hl_session_new(const hl_graph *g, hl_params *params, const char *device, hl_error *err);
 HL_API hl_session *hl_session_open(const hl_graph *g, hl_params *params, const hl_session_options *options,
                                    hl_error *err);

@@ -129,7 +129,8 @@ int hl_command_plan(int argc, char **argv)
     const hl_usage usage = {
         "hl plan CONFIG [key=value ...] [--batch N] [--budget SIZE] [--memory-viz FILE] [--json]",
         "Tells the memory that inference and a training step need, by category, before anything\n"
-        "is allocated: bytes that are alive at the fullest moment.",
+        "is allocated: bytes that are alive at the fullest moment. Each alone: where both run at once (hl\n"
+        "stress) or a checkpoint is written in the background, a second version of the weights adds to it.",
         flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)

@@ -162,6 +162,13 @@ static hl_status tell(const stress *s, const json_t *result, hl_error *err)
 
 /* ------------------------------------------------------------------ the command */
 
+/* "cuda:N" is number N; else the first is watched, if there is one. */
+static int gpu_of(const char *device)
+{
+    int n;
+    return sscanf(device, "cuda:%d", &n) == 1 && n >= 0 ? n : 0;
+}
+
 static hl_status open_all(stress *s, hl_error *err)
 {
     if (!s->cfg.stress.phases.n)
@@ -172,7 +179,7 @@ static hl_status open_all(stress *s, hl_error *err)
     s->data = hl_setup_dataset(&s->cfg, err);
     if (!s->data)
         return err->status;
-    s->monitor = hl_monitor_new(&(hl_monitor_options){0}, err);
+    s->monitor = hl_monitor_new(&(hl_monitor_options){.gpu = gpu_of(s->cfg.device)}, err);
     s->phases = json_array();
     s->failed = json_array();
     s->verdicts = hl_alloc((size_t)s->cfg.stress.phases.n + 1, sizeof *s->verdicts);
