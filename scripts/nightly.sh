@@ -8,6 +8,9 @@ export CTEST_OUTPUT_ON_FAILURE=1
 cmake --preset gcc >/dev/null
 cmake --build --preset gcc
 (cd build-gcc && ctest --no-tests=error -L nightly --timeout 7200) # the emulated GPU in other orders, too
+cmake --preset asan -DHL_EMULATE_CUDA=ON >/dev/null
+cmake --build --preset asan
+(cd build-asan && ctest --no-tests=error -L cuda -LE nightly --timeout 3600)
 cmake --preset tsan >/dev/null
 cmake --build --preset tsan --target test_loader test_memory test_account test_monitor \
     test_versions test_claims test_race test_phase
