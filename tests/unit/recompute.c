@@ -63,7 +63,9 @@ static hl_graph *training_graph(hl_params *params, const setting *s)
 static hl_session_options options_of(const setting *s)
 {
     hl_trainer_options o = trainer_of(s);
-    return hl_training_session(&o);
+    hl_session_options options = hl_training_session(&o);
+    options.recompute = s->recompute; /* the same text, which outlives o */
+    return options;
 }
 
 static int copies_of(const hl_plan *p)

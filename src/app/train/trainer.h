@@ -26,7 +26,7 @@ typedef struct hl_losses {
     double total, action, reconstruction, kl, information_retained, grad_norm, skipped, loss_scale;
 } hl_losses;
 
-/* The session that hl_training_graph is for. */
+/* The session that hl_training_graph is for. Its texts are those of *o, which must live as long. */
 hl_session_options hl_training_session(const hl_trainer_options *o);
 /* The training step. Declares parameters and optimizer state in params. */
 hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o);
