@@ -39,10 +39,8 @@ int hl_command_report(int argc, char **argv)
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
         return code;
-    if (!to) {
-        fprintf(stderr, "hl: --to is missing\nusage: %s\n", usage.synopsis);
-        return HL_EXIT_USAGE;
-    }
+    if (!to)
+        return hl_wrong_arguments(&usage, "--to is missing");
     if (hl_same_file(argv[1], to)) {
         fprintf(stderr, "hl: --to %s: it is the result, which would be lost; choose another name\n", to);
         return HL_EXIT_USAGE;

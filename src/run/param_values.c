@@ -192,20 +192,6 @@ hl_status hl_values_freshen(hl_params *params, hl_entry *e, hl_dtype dtype, bool
     return status;
 }
 
-hl_status hl_params_freshen(hl_params *params, int index, hl_dtype dtype, bool on_device, void **data,
-                            hl_error *err)
-{
-    pthread_mutex_lock(&params->lock);
-    hl_entry *e = hl_entry_at(params, index);
-    hl_status status = hl_entry_settle(params, e, &(bool){false}, err);
-    if (status == HL_OK)
-        status = hl_values_freshen(params, e, dtype, on_device, err);
-    if (status == HL_OK)
-        *data = hl_newest(hl_entry_values(e, dtype, on_device))->data;
-    pthread_mutex_unlock(&params->lock);
-    return status;
-}
-
 static hl_status pull(hl_params *params, hl_error *err)
 {
     hl_status status = HL_OK;

@@ -24,9 +24,6 @@ hl_status hl_params_allocate(hl_params *params, int index, hl_error *err);
 void hl_params_release_data(hl_params *params, int index, hl_dtype dtype);
 /* Allocates and initialises one entry, if it has no data yet. */
 hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err);
-/* The newest values of an entry in a dtype, on the host or on the attached device. */
-hl_status hl_params_freshen(hl_params *params, int index, hl_dtype dtype, bool on_device, void **data,
-                            hl_error *err);
 uint64_t hl_params_seed(const hl_params *params);
 
 /* For a session on this device, until hl_params_detach: the store's values go there when it asks for them. A

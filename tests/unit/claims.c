@@ -1,5 +1,6 @@
 /* Steps that are in the middle of their update when others read, let go or update too. */
 #include "tests/counting_store.h"
+#include "tests/newest_values.h"
 
 #include <unistd.h>
 
@@ -106,10 +107,10 @@ static void a_thread_waits_for_another_that_writes(void **state)
     }
     hold(params, &step, 2);
     claim(params, &step);
-    if (hl_params_freshen(params, w3, HL_F32, false, &data, &err) != HL_OK)
+    if (newest_values(params, w3, HL_F32, &data, &err) != HL_OK)
         fail_msg("%s", err.message);
     assert_true(hl_params_version(params) == 1);
-    assert_int_equal(hl_params_freshen(params, step.use.param, HL_F32, false, &data, &err), HL_ERR_USAGE);
+    assert_int_equal(newest_values(params, step.use.param, HL_F32, &data, &err), HL_ERR_USAGE);
     assert_non_null(strstr(err.message, "'w2' is being updated by a step that was started"));
     publish(params, &step);
     pthread_join(other, NULL);

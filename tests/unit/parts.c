@@ -1,7 +1,6 @@
 /* Parts of a step: which there are, that their times add up, and that timing them changes nothing. */
-#include "app/train/trainer.h"
 #include "base/process.h"
-#include "tests/small_model.h"
+#include "tests/small_session.h"
 
 #include "base/memory.h"
 
@@ -13,35 +12,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static hl_session *open_session(hl_graph *g, hl_params *params, const hl_session_options *o)
-{
-    hl_error err = {0};
-    hl_session *s = hl_session_open(g, params, o, &err);
-    if (!s)
-        fail_msg("%s", err.message);
-    hl_graph_free(g);
-    return s;
-}
-
-static hl_session *training(hl_params *params)
-{
-    hl_trainer_options o = {.model = small_model(HL_HYBRID),
-                            .weights = {1, 0.1f, 0.01f},
-                            .adamw = {.clip = 1},
-                            .batch = 3,
-                            .accumulate = 1};
-    return open_session(hl_training_graph(params, &o), params, NULL);
-}
-
-static hl_session *inference(hl_params *params, bool frozen)
-{
-    hl_model_options o = small_model(HL_HYBRID);
-    hl_graph *g = hl_graph_new();
-    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
-    hl_output(g, "action", m.action);
-    return open_session(g, params, &(hl_session_options){.frozen = frozen});
-}
 
 static double seconds_of(const hl_session *s)
 {
@@ -82,7 +52,7 @@ static void training_has_every_section_twice(void **state)
     (void)state;
     static const char *const sections[] = {"H-module", "compressor", "decoder", "L-module", "loss"};
     hl_params *params = hl_params_new(1);
-    hl_session *s = training(params);
+    hl_session *s = small_training(params);
     assert_int_equal(hl_session_parts(s), 12);
     int last = -1;
     for (int i = 0; i < 5; i++) {
@@ -104,7 +74,7 @@ static void inference_goes_through_three_sections(void **state)
     static const char *const sections[] = {"H-module", "compressor", "L-module"};
     for (int frozen = 0; frozen < 2; frozen++) {
         hl_params *params = hl_params_new(1);
-        hl_session *s = inference(params, frozen);
+        hl_session *s = small_inference(params, frozen);
         assert_int_equal(hl_session_parts(s), 3);
         for (int i = 0; i < 3; i++) {
             assert_string_equal(hl_session_part(s, i).section, sections[i]);
@@ -129,7 +99,7 @@ static void parts_may_take_turns(void **state)
     hl_section(g, "a");
     y = hl_exp(g, y);
     hl_output(g, "y", y);
-    hl_session *s = open_session(g, params, NULL);
+    hl_session *s = small_session(g, params, NULL);
     assert_int_equal(hl_session_parts(s), 3);
     static const char *const sections[] = {"", "a", "b"};
     hl_session_time_parts(s, true);
@@ -152,7 +122,7 @@ static void a_session_without_calls_has_no_parts(void **state)
     hl_params *params = hl_params_new(1);
     hl_graph *g = hl_graph_new();
     hl_output(g, "y", hl_input(g, "x", HL_F32, 1, (int64_t[]){3}));
-    hl_session *s = open_session(g, params, NULL);
+    hl_session *s = small_session(g, params, NULL);
     hl_session_time_parts(s, true);
     run(s);
     assert_int_equal(hl_session_parts(s), 0);
@@ -167,7 +137,7 @@ static void parts_add_up_to_the_step(void **state)
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
         hl_params *params = hl_params_new(1);
-        hl_session *s = kind ? training(params) : inference(params, true);
+        hl_session *s = kind ? small_training(params) : small_inference(params, true);
         double best = 0;
         small_model_inputs(s, 0, 1);
         run(s);
@@ -198,7 +168,7 @@ static void parts_are_told_after_the_wait(void **state)
     (void)state;
     hl_error err = {0};
     hl_params *params = hl_params_new(1);
-    hl_session *s = inference(params, false);
+    hl_session *s = small_inference(params, false);
     hl_session_time_parts(s, true);
     assert_int_equal(hl_session_start(s, &err), HL_OK);
     assert_true(seconds_of(s) == 0);
@@ -212,7 +182,7 @@ static void timing_changes_no_result(void **state)
 {
     (void)state;
     hl_params *a = hl_params_new(1), *b = hl_params_new(1);
-    hl_session *timed = training(a), *plain = training(b);
+    hl_session *timed = small_training(a), *plain = small_training(b);
     for (int step = 0; step < 6; step++) {
         hl_session_time_parts(timed, step % 3 != 2);
         hl_session_set(timed, "lr", 1e-3f);

@@ -8,6 +8,7 @@
 #include "io/checkpoint.h"
 #include "ops/ops.h"
 #include "run/params.h"
+#include "tests/newest_values.h"
 #include "tests/temporary.h"
 
 #include <math.h>
@@ -251,7 +252,7 @@ static void copies_follow_the_parameters(void **state)
         run(step % 2 ? full : low, step,
             1); /* the session in fp32 leaves the copies behind; the other catches up */
         void *copy;
-        assert_int_equal(hl_params_freshen(params, at, HL_BF16, false, &copy, &err), HL_OK);
+        assert_int_equal(newest_values(params, at, HL_BF16, &copy, &err), HL_OK);
         hl_param_info p = hl_params_at(params, at);
         for (int64_t i = 0; i < p.count; i++)
             assert_int_equal(((uint16_t *)copy)[i], hl_float_to_bf16(p.data[i]));

@@ -1,9 +1,8 @@
 /* Traces: that they tell what ran and when, within their room, and change nothing. */
-#include "app/train/trainer.h"
 #include "base/process.h"
 #include "run/memory_map.h"
 #include "run/trace.h"
-#include "tests/small_model.h"
+#include "tests/small_session.h"
 #include "tests/temporary.h"
 
 #include "base/file.h"
@@ -19,35 +18,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static hl_session *open_session(hl_graph *g, hl_params *params)
-{
-    hl_error err = {0};
-    hl_session *s = hl_session_new(g, params, NULL, &err);
-    if (!s)
-        fail_msg("%s", err.message);
-    hl_graph_free(g);
-    return s;
-}
-
-static hl_session *training(hl_params *params)
-{
-    hl_trainer_options o = {.model = small_model(HL_HYBRID),
-                            .weights = {1, 0.1f, 0.01f},
-                            .adamw = {.clip = 1},
-                            .batch = 3,
-                            .accumulate = 1};
-    return open_session(hl_training_graph(params, &o), params);
-}
-
-static hl_session *inference(hl_params *params)
-{
-    hl_model_options o = small_model(HL_HYBRID);
-    hl_graph *g = hl_graph_new();
-    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
-    hl_output(g, "action", m.action);
-    return open_session(g, params);
-}
 
 static hl_trace *trace_of(int steps)
 {
@@ -79,7 +49,7 @@ static void steps_are_recorded_until_there_is_no_room(void **state)
 {
     (void)state;
     hl_params *params = hl_params_new(1);
-    hl_session *s = training(params);
+    hl_session *s = small_training(params);
     hl_trace *t = trace_of(4);
     assert_null(hl_trace_tracks(t));
     run(s, 2);
@@ -119,7 +89,7 @@ static void calls_are_told_as_the_plan_has_them(void **state)
     (void)state;
     hl_error err = {0};
     hl_params *params = hl_params_new(1);
-    hl_session *s = training(params);
+    hl_session *s = small_training(params);
     hl_trace *t = trace_of(1);
     attach(s, t, "training");
     const hl_track *track = hl_trace_tracks(t);
@@ -156,7 +126,7 @@ static void sessions_have_tracks_of_their_own(void **state)
 {
     (void)state;
     hl_params *params = hl_params_new(1);
-    hl_session *train = training(params), *act = inference(params);
+    hl_session *train = small_training(params), *act = small_inference(params, false);
     hl_trace *t = trace_of(10);
     attach(train, t, "training");
     attach(act, t, "inference");
@@ -180,7 +150,7 @@ static void tracing_changes_no_result(void **state)
 {
     (void)state;
     hl_params *a = hl_params_new(1), *b = hl_params_new(1);
-    hl_session *traced = training(a), *plain = training(b);
+    hl_session *traced = small_training(a), *plain = small_training(b);
     hl_trace *t = trace_of(3);
     attach(traced, t, "training");
     hl_session_profile(traced, true); /* both at once */
@@ -208,7 +178,7 @@ static void room_is_bounded(void **state)
 {
     (void)state;
     hl_params *params = hl_params_new(1);
-    hl_session *s = inference(params);
+    hl_session *s = small_inference(params, false);
     hl_trace *t = trace_of(1 << 30);
     attach(s, t, "inference");
     const hl_track *track = hl_trace_tracks(t);
@@ -254,7 +224,7 @@ static void a_file_has_an_event_for_each_call(void **state)
     hl_error err = {0};
     const char *path = temporary_path("trace.json");
     hl_params *params = hl_params_new(1);
-    hl_session *s = inference(params);
+    hl_session *s = small_inference(params, false);
     hl_trace *t = trace_of(5);
     attach(s, t, "quoted \"name\" \\ and \xc3\xa4");
     run(s, 5);
@@ -304,7 +274,7 @@ static void files_are_whole_or_not_at_all(void **state)
     const char *path = temporary_path("whole.json");
     hl_error err = {0};
     hl_params *params = hl_params_new(1);
-    hl_session *s = inference(params);
+    hl_session *s = small_inference(params, false);
     hl_trace *t = trace_of(20);
     attach(s, t, "inference");
     run(s, 20);
@@ -340,7 +310,7 @@ static void every_allocation_of_a_trace_may_fail(void **state)
 {
     (void)state;
     hl_params *params = hl_params_new(1);
-    hl_session *s = inference(params);
+    hl_session *s = small_inference(params, false);
     int failed = 0;
     for (uint64_t n = 1;; n++) {
         hl_error err = {0};

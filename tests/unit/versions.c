@@ -1,6 +1,7 @@
 /* Sessions that read a store while another trains it: each run sees one version. */
 #include "io/checkpoint.h"
 #include "tests/counting_store.h"
+#include "tests/temporary.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -226,10 +227,7 @@ static void a_checkpoint_is_of_one_version(void **state)
     hl_snapshot *snapshot = hl_snapshot_take(params, &err);
     assert_non_null(snapshot);
     run(train);
-    char path[] = "/tmp/hl-versions-XXXXXX";
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
+    const char *path = temporary_path("version.h5");
     assert_int_equal(hl_checkpoint_write_snapshot(path, snapshot, &(hl_checkpoint_meta){.step = 2},
                                                   HL_CHECKPOINT_ALL, &err),
                      HL_OK);
@@ -244,7 +242,6 @@ static void a_checkpoint_is_of_one_version(void **state)
     assert_true(newest(back, "adamw.count")[0] == 2);
     assert_int_equal(live_buffers(params, "w3"), 1);
     assert_int_equal(live_buffers(params, "adamw.m.w3"), 1);
-    unlink(path);
     hl_session_free(other);
     hl_session_free(train);
     hl_params_free(back);
@@ -277,7 +274,6 @@ static void a_checkpoint_does_not_overwrite_what_is_held(void **state)
     assert_int_equal(live_buffers(params, "w3"), 1);
     hl_session_free(train);
     hl_params_free(params);
-    unlink(path);
 }
 
 static void versions_run_out(void **state)
@@ -351,5 +347,5 @@ int main(void)
         cmocka_unit_test(versions_run_out),
         cmocka_unit_test(without_memory_for_a_version),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temporary_make, temporary_drop);
 }
