@@ -251,7 +251,7 @@ static void copies_follow_the_parameters(void **state)
     for (int step = 0; step < 4; step++) {
         run(step % 2 ? full : low, step,
             1); /* the session in fp32 leaves the copies behind; the other catches up */
-        void *copy;
+        void *copy = NULL;
         assert_int_equal(newest_values(params, at, HL_BF16, &copy, &err), HL_OK);
         hl_param_info p = hl_params_at(params, at);
         for (int64_t i = 0; i < p.count; i++)
