@@ -15,9 +15,10 @@ static hl_tensor smooth(hl_graph *g, const hl_model_options *o, const hl_model_m
     return hl_add(g, action, hl_mul(g, hl_sub(g, previous, action), w));
 }
 
-hl_model hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode)
+hl_model_nodes hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *o,
+                              const hl_model_mode *mode)
 {
-    hl_model m = {0};
+    hl_model_nodes m = {0};
     float dropout = mode->training ? o->dropout : 0;
     const char *before = hl_section(g, "H-module");
     m.context = hl_refiner(g, params, o, dropout, hl_context_encoder(g, params, o, mode, &m.features));
@@ -41,7 +42,8 @@ static hl_tensor masked_mse(hl_graph *g, hl_tensor a, hl_tensor b, hl_tensor mas
     return hl_div(g, hl_sum_all(g, hl_mul(g, d, d)), hl_sum_all(g, mask));
 }
 
-hl_loss hl_model_loss(hl_graph *g, const hl_model *m, hl_tensor target, hl_tensor mask, hl_loss_weights w)
+hl_loss hl_model_loss(hl_graph *g, const hl_model_nodes *m, hl_tensor target, hl_tensor mask,
+                      hl_loss_weights w)
 {
     hl_loss l = {0};
     const char *before = hl_section(g, "loss");

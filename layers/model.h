@@ -69,18 +69,19 @@ typedef struct hl_model_mode {
     const char *prefix; /* of the inputs' names; NULL: none */
 } hl_model_mode;
 
-typedef struct hl_model {
+typedef struct hl_model_nodes {
     hl_tensor features;      /* [B,3328] sensory, semantic, physical: the history's next entry */
     hl_tensor context;       /* [B,4096] */
     hl_tensor compressed;    /* [B,256] */
     hl_tensor reconstructed; /* [B,4096], {0} unless decode */
     hl_tensor kl;            /* [B], {0} without a bottleneck */
     hl_tensor action;        /* [B,A] */
-} hl_model;
+} hl_model_nodes;
 
 /* Appends the model, in sections "H-module", "compressor", "decoder" and "L-module". Parameters are named as
  * in hl_reference.py's state_dict. */
-hl_model hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *o, const hl_model_mode *mode);
+hl_model_nodes hl_model_build(hl_graph *g, hl_params *params, const hl_model_options *o,
+                              const hl_model_mode *mode);
 
 typedef struct hl_loss_weights {
     float action, reconstruction, kl;
@@ -94,7 +95,8 @@ typedef struct hl_loss {
 /* In section "loss": total = w_action mse(action, target) + w_reconstruction mse(reconstructed, context) +
  * w_kl mean(kl). The context is not detached. mask [B,A] or {0}: where 0 a dimension of the action does not
  * count. */
-hl_loss hl_model_loss(hl_graph *g, const hl_model *m, hl_tensor target, hl_tensor mask, hl_loss_weights w);
+hl_loss hl_model_loss(hl_graph *g, const hl_model_nodes *m, hl_tensor target, hl_tensor mask,
+                      hl_loss_weights w);
 
 /* Parts, each in the file of its name. */
 hl_tensor hl_context_encoder(hl_graph *g, hl_params *params, const hl_model_options *o,

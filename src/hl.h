@@ -55,9 +55,10 @@ typedef struct hl_error {
 
 /* ------------------------------------------------------------------ tensors */
 
-typedef enum hl_dtype { HL_F32, HL_F16, HL_BF16, HL_DTYPES } hl_dtype;
+/* The floats first. HL_I8: integers that stand for reals by a scale beside them. */
+typedef enum hl_dtype { HL_F32, HL_F16, HL_BF16, HL_I8, HL_DTYPES } hl_dtype;
 
-enum { HL_MAX_RANK = 6 };
+enum { HL_FLOATS = HL_I8, HL_MAX_RANK = 6 };
 
 /* A tensor of a graph.  id 0 is no tensor: an absent operand, or the result of a failed op. */
 typedef struct hl_tensor {

@@ -30,7 +30,7 @@ static inline hl_graph *training_graph(hl_params *params, hl_precision precision
     hl_model_options o = model();
     hl_graph *g = hl_graph_new();
     hl_model_mode mode = {.batch = BATCH, .training = true, .decode = true, .encode_history = true};
-    hl_model m = hl_model_build(g, params, &o, &mode);
+    hl_model_nodes m = hl_model_build(g, params, &o, &mode);
     hl_tensor target = hl_input(g, "target", HL_F32, 2, (int64_t[]){BATCH, o.action});
     hl_loss l = hl_model_loss(g, &m, target, (hl_tensor){0}, (hl_loss_weights){1, 0.1f, 0.01f});
     hl_output(g, "loss", l.total);

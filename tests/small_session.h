@@ -35,7 +35,7 @@ static inline hl_session *small_inference(hl_params *params, bool frozen)
 {
     hl_model_options o = small_model(HL_HYBRID);
     hl_graph *g = hl_graph_new();
-    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
+    hl_model_nodes m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
     hl_output(g, "action", m.action);
     return small_session(g, params, &(hl_session_options){.frozen = frozen});
 }

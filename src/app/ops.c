@@ -169,7 +169,7 @@ static void print_text(const hl_op_samples *s)
     const hl_backend *const *backends = hl_backends(&n);
     printf("%-24s", "op");
     for (int b = 0; b < n; b++)
-        for (int t = 0; t < HL_DTYPES; t++)
+        for (int t = 0; t < HL_FLOATS; t++)
             printf(" %13s", t ? hl_dtype_name((hl_dtype)t) : backends[b]->name);
     printf("\n");
     for (int i = 0; i < hl_op_count(); i++) {
@@ -178,7 +178,7 @@ static void print_text(const hl_op_samples *s)
             continue;
         printf("%-24s", op->name);
         for (int b = 0; b < n; b++) {
-            for (int t = 0; t < HL_DTYPES; t++) {
+            for (int t = 0; t < HL_FLOATS; t++) {
                 const hl_kernel *k = hl_op_kernel(s, op, (hl_dtype)t, backends[b]);
                 printf(" %13s", k ? k->name : t && !op->low_in ? "f32 only" : "-");
             }
@@ -197,7 +197,7 @@ static hl_status print_json(const hl_op_samples *s, hl_error *err)
         json_t *of_op = json_object();
         for (int b = 0; b < n && hl_op_runs(s, op); b++) {
             json_t *of_backend = json_object();
-            for (int t = 0; t < HL_DTYPES; t++) {
+            for (int t = 0; t < HL_FLOATS; t++) {
                 const hl_kernel *k = hl_op_kernel(s, op, (hl_dtype)t, backends[b]);
                 json_object_set_new(of_backend, hl_dtype_name((hl_dtype)t),
                                     k ? json_string(k->name) : json_null());

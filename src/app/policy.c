@@ -22,7 +22,7 @@ hl_graph *hl_policy_graph(hl_params *params, const hl_model_options *model, int6
 {
     hl_graph *g = hl_graph_new();
     hl_model_mode mode = {.batch = rows, .smoothing = smoothing};
-    hl_model m = hl_model_build(g, params, model, &mode);
+    hl_model_nodes m = hl_model_build(g, params, model, &mode);
     hl_output(g, "action", m.action);
     hl_output(g, "compressed", m.compressed);
     if (model->history)

@@ -57,11 +57,13 @@ hl_shape_text hl_shape_print(hl_shape s)
 
 size_t hl_dtype_size(hl_dtype dtype)
 {
-    return dtype == HL_F32 ? 4 : 2;
+    static const size_t sizes[HL_DTYPES] = {4, 2, 2, 1};
+    HL_ASSERT(dtype < HL_DTYPES);
+    return sizes[dtype];
 }
 
 const char *hl_dtype_name(hl_dtype dtype)
 {
-    static const char *const names[HL_DTYPES] = {"f32", "f16", "bf16"};
+    static const char *const names[HL_DTYPES] = {"f32", "f16", "bf16", "i8"};
     return dtype < HL_DTYPES ? names[dtype] : "?";
 }

@@ -402,7 +402,7 @@ static void run_case(const hl_op_def *op, const hl_case *c)
         const variant plain = {devices[d], HL_F32, HL_F32};
         check_kernels(op->name, c, expanded, params, &want, &plain);
         restore_params(params, saved, false);
-        for (int t = HL_F16; t < HL_DTYPES && op->low_in && !c->loosen; t++) {
+        for (int t = HL_F16; t < HL_FLOATS && op->low_in && !c->loosen; t++) {
             const variant low = {devices[d], (hl_dtype)t, op->low_out ? (hl_dtype)t : HL_F32};
             const variant wide = {devices[d], (hl_dtype)t, HL_F32};
             check_lowered(op, c, expanded, params, &low);

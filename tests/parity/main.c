@@ -164,7 +164,7 @@ static bool check_forward(run *r)
     hl_error err = {0};
     hl_graph *g = hl_graph_new();
     hl_model_mode mode = {.batch = r->f.batch, .decode = true};
-    hl_model m = hl_model_build(g, r->params, &r->options, &mode);
+    hl_model_nodes m = hl_model_build(g, r->params, &r->options, &mode);
     hl_output(g, "context", m.context);
     hl_output(g, "compressed", m.compressed);
     hl_output(g, "reconstructed", m.reconstructed);
@@ -197,7 +197,7 @@ static bool check_forward(run *r)
 static hl_loss build_training(run *r, hl_graph *g)
 {
     hl_model_mode mode = {.batch = r->f.batch, .training = true, .given_noise = true, .decode = true};
-    hl_model m = hl_model_build(g, r->params, &r->options, &mode);
+    hl_model_nodes m = hl_model_build(g, r->params, &r->options, &mode);
     hl_tensor target = hl_input(g, "target", HL_F32, 2, (int64_t[]){r->f.batch, r->options.action});
     hl_loss_weights w = {(float)r->f.w_action, (float)r->f.w_recon, (float)r->f.w_kl};
     return hl_model_loss(g, &m, target, (hl_tensor){0}, w);

@@ -40,7 +40,7 @@ static hl_plan *inference(hl_params *params, hl_precision precision)
 {
     hl_model_options o = small_model(HL_HYBRID);
     hl_graph *g = hl_graph_new();
-    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
+    hl_model_nodes m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
     hl_output(g, "action", m.action);
     return plan_of(g, &(hl_session_options){.precision = precision, .frozen = true});
 }

@@ -213,7 +213,7 @@ static void every_allocation_of_a_session_may_fail(void **state)
         hl_params *params = hl_params_new(1);
         hl_model_options o = small_model(HL_HYBRID);
         hl_graph *g = hl_graph_new();
-        hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 1});
+        hl_model_nodes m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 1});
         hl_output(g, "action", m.action);
         hl_alloc_fail_at(n);
         hl_session *s = hl_session_new(g, params, NULL, &err);

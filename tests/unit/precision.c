@@ -28,7 +28,7 @@ static hl_graph *training_graph(hl_params *params, const hl_model_options *o, hl
 {
     hl_graph *g = hl_graph_new();
     hl_model_mode mode = {.batch = BATCH, .training = true, .decode = true};
-    hl_model m = hl_model_build(g, params, o, &mode);
+    hl_model_nodes m = hl_model_build(g, params, o, &mode);
     hl_tensor target = hl_input(g, "target", HL_F32, 2, (int64_t[]){BATCH, o->action});
     hl_loss l = hl_model_loss(g, &m, target, (hl_tensor){0}, (hl_loss_weights){1, 0.1f, 0.01f});
     hl_output(g, "loss", l.total);
@@ -271,7 +271,7 @@ static void frozen_sessions_keep_only_copies(void **state)
     for (int precision = 0; precision < 2; precision++) {
         hl_params *params = hl_params_new(5);
         hl_graph *g = hl_graph_new();
-        hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = BATCH});
+        hl_model_nodes m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = BATCH});
         hl_output(g, "action", m.action);
         hl_session_options options = {.frozen = true,
                                       .precision = precision ? HL_PRECISION_BF16 : HL_PRECISION_FP32};

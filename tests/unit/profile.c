@@ -181,7 +181,7 @@ static void calls_add_up_to_the_step(void **state)
     hl_params *params = hl_params_new(1);
     hl_model_options o = small_model(HL_HYBRID);
     hl_graph *g = hl_graph_new();
-    hl_model m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
+    hl_model_nodes m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = 3});
     hl_output(g, "action", m.action);
     hl_session *s = session_of(g, params, HL_PRECISION_FP32, true);
     small_model_inputs(s, 0, 1);

@@ -27,7 +27,7 @@ static hl_tensor input(hl_graph *g, const char *prefix, const char *what, int64_
 }
 
 static hl_loss micro_batch(hl_graph *g, hl_params *params, const hl_trainer_options *o, int64_t micro,
-                           bool training, hl_model *model)
+                           bool training, hl_model_nodes *model)
 {
     name prefix = input_prefix(micro);
     hl_model_mode mode = {.batch = o->batch,
@@ -87,7 +87,7 @@ hl_graph *hl_training_graph(hl_params *params, const hl_trainer_options *o)
     int n = 0;
     hl_section(g, "loss"); /* what is not the model's own: targets and means */
     for (int64_t micro = 0; g && micro < o->accumulate; micro++) {
-        hl_model m;
+        hl_model_nodes m;
         hl_loss l = micro_batch(g, params, o, micro, true, &m);
         if (!p) {
             n = hl_graph_params(g, NULL, NULL, 0);
@@ -117,7 +117,7 @@ hl_graph *hl_validation_graph(hl_params *params, const hl_trainer_options *o)
 {
     hl_graph *g = hl_graph_new();
     if (g) {
-        hl_model m;
+        hl_model_nodes m;
         hl_section(g, "loss");
         hl_loss l = micro_batch(g, params, o, 0, false, &m);
         declare_outputs(g, &l);
