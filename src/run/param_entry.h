@@ -34,7 +34,6 @@ typedef struct hl_values {
 } hl_values;
 
 typedef struct hl_entry {
-    char *name;
     uint64_t hash; /* FNV-1a-64 of name */
     hl_role role;
     hl_shape shape;
@@ -46,6 +45,7 @@ typedef struct hl_entry {
     hl_values on_device[HL_DTYPES];
     hl_dtype mapped; /* buffer 0 of host[mapped] is mapped; HL_DTYPES: none is */
     bool released;
+    char name[];
 } hl_entry;
 
 struct hl_params {

@@ -38,7 +38,6 @@ void hl_params_free(hl_params *params)
     HL_ASSERT(!params->packed); /* its sessions are gone */
     for (int i = 0; i < params->n; i++) {
         free_values(params, params->entries[i]);
-        hl_free(params->entries[i]->name);
         hl_free(params->entries[i]);
     }
     if (params->table)
@@ -202,14 +201,11 @@ static hl_status add(hl_params *params, const char *name, const hl_entry *e, int
     hl_status status = check_new(e, name, err);
     if (status != HL_OK)
         return status;
-    hl_entry *added = grow(params) ? hl_alloc(1, sizeof *added) : NULL;
-    char *own_name = added ? hl_strdup(name) : NULL;
-    if (!own_name) {
-        hl_free(added);
+    hl_entry *added = grow(params) ? hl_alloc(1, sizeof *added + strlen(name) + 1) : NULL;
+    if (!added)
         return hl_fail(err, HL_ERR_MEMORY, "parameter '%s': no memory to declare it", name);
-    }
     *added = *e;
-    added->name = own_name;
+    strcpy(added->name, name);
     added->hash = hash_name(name);
     *slot_of(params, name, added->hash) = params->n + 1;
     *index = params->n;
