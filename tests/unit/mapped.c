@@ -331,7 +331,7 @@ static void every_allocation_may_fail(void **state)
 {
     (void)state;
     const hl_allocated before = hl_allocated_now();
-    const uint64_t to_bind = 400; /* the last ones, each of which is tried */
+    const uint64_t to_bind = 200; /* the last ones, each of which is tried */
     uint64_t total = 0;
     int failed = 0;
     for (uint64_t n = 0; n <= total; n += n + to_bind < total ? 1 + n / 20 : 1) {

@@ -162,6 +162,38 @@ static void calls_of_one_session_share(void **state)
     hl_params_free(params);
 }
 
+/* Layouts differ where a kernel says so by its key, whatever else is the same. */
+static void every_part_of_a_packing_counts(void **state)
+{
+    (void)state;
+    static const char one[] = "8i8o", same[] = "8i8o", other[] = "16i16o";
+    const hl_kernel kernels[2] = {{.op = "conv2d"}, {.op = "conv2d"}};
+    const hl_packing p = {.shape = hl_shape_make(2, (int64_t[]){3, 4}),
+                          .kernel = &kernels[0],
+                          .bytes = 48,
+                          .key = one,
+                          .key_bytes = 4};
+    hl_packing q[10];
+    for (int i = 0; i < 10; i++)
+        q[i] = p;
+    q[0].key = same;
+    assert_true(hl_packing_equal(&p, &q[0]));
+    q[1].key = other;
+    q[2].key_bytes = 3;
+    q[3].param = 1;
+    q[4].dtype = HL_BF16;
+    q[5].on_device = true;
+    q[6].offset = 4;
+    q[7].shape.dim[1] = 5;
+    q[8].kernel = &kernels[1];
+    q[9].bytes = 64;
+    for (int i = 1; i < 10; i++)
+        assert_false(hl_packing_equal(&p, &q[i]));
+    q[1].key_bytes = q[2].key_bytes = 0; /* no key */
+    q[2].key = NULL;
+    assert_true(hl_packing_equal(&q[1], &q[2]));
+}
+
 /* Values of the store's own are let go when they are packed; who needs them as they lie is told so. */
 static void what_was_let_go_is_told(void **state)
 {
@@ -393,6 +425,7 @@ int main(void)
         cmocka_unit_test(the_plan_says_what_is_packed),
         cmocka_unit_test(sessions_share_and_the_last_one_frees),
         cmocka_unit_test(calls_of_one_session_share),
+        cmocka_unit_test(every_part_of_a_packing_counts),
         cmocka_unit_test(what_was_let_go_is_told),
         cmocka_unit_test(new_values_are_packed_anew),
         cmocka_unit_test(sessions_in_16_bits_share_copies),
