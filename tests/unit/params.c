@@ -6,10 +6,8 @@
 
 #include <math.h>
 #include <omp.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -325,48 +323,6 @@ static void test_no_memory(void **state)
     assert_int_equal(failures, 1 + 4 + 100 + 100);
 }
 
-/* Entries stay where they are while others are declared. */
-typedef struct declarer {
-    hl_params *params;
-    atomic_int *failures;
-    int first;
-} declarer;
-
-static void *declare_many(void *context)
-{
-    const declarer *d = context;
-    for (int i = 0; i < 500; i++) {
-        char name[32];
-        hl_error err = {0};
-        int index = -1;
-        snprintf(name, sizeof name, "p%d", (d->first + i) % 500);
-        const hl_status status = hl_params_declare(d->params, name, HL_PARAMETER, HL_F32,
-                                                   hl_shape_make(1, (int64_t[]){3}),
-                                                   (hl_init_rule){.kind = HL_ONES}, &index, &err);
-        const bool right = status == HL_OK && hl_params_find(d->params, name) == index &&
-                           !strcmp(hl_params_at(d->params, index).name, name) &&
-                           hl_params_materialize_at(d->params, index, &err) == HL_OK &&
-                           hl_params_at(d->params, index).data[2] == 1;
-        atomic_fetch_add(d->failures, !right);
-    }
-    return NULL;
-}
-
-static void test_threads_declare_and_find(void **state)
-{
-    (void)state;
-    atomic_int failures = 0;
-    hl_params *params = hl_params_new(1);
-    declarer a = {params, &failures, 0}, b = {params, &failures, 250};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, declare_many, &a), 0);
-    declare_many(&b);
-    pthread_join(thread, NULL);
-    assert_int_equal(atomic_load(&failures), 0);
-    assert_int_equal(hl_params_count(params), 500);
-    hl_params_free(params);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,7 +337,6 @@ int main(void)
         cmocka_unit_test(test_materialize_keeps_what_is_there),
         cmocka_unit_test(test_released_data),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_threads_declare_and_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
