@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "data/reach.h"
-#include "data/robomimic.h"
+#include "data/demos.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -67,15 +67,15 @@ static hl_dataset *open_reach(const hl_config *cfg, hl_data_shape shape, hl_erro
     return hl_reach_dataset_open(&o, shape, err);
 }
 
-static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, int pad, int missing,
-                                       double std_floor)
+static hl_demos_sense vector_sense(const hl_strings *keys, int normalize, int pad, int missing,
+                                   double std_floor)
 {
-    return (hl_robomimic_sense){.keys = (const char *const *)keys->at,
-                                .n_keys = keys->n,
-                                .optional = missing == HL_MISSING_ZERO,
-                                .pad = pad == HL_PAD_ZERO,
-                                .normalize = (hl_normalize_mode)normalize,
-                                .std_floor = (float)std_floor};
+    return (hl_demos_sense){.keys = (const char *const *)keys->at,
+                            .n_keys = keys->n,
+                            .optional = missing == HL_MISSING_ZERO,
+                            .pad = pad == HL_PAD_ZERO,
+                            .normalize = (hl_normalize_mode)normalize,
+                            .std_floor = (float)std_floor};
 }
 
 #define VECTOR_SENSE(name)                                                                                   \
@@ -83,7 +83,7 @@ static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, in
                  cfg->data.obs.name.missing, cfg->data.obs.std_floor)
 
 #define IMAGE_SENSE(name)                                                                                    \
-    (hl_robomimic_sense)                                                                                     \
+    (hl_demos_sense)                                                                                         \
     {                                                                                                        \
         .keys = (const char *const *)cfg->data.obs.name.keys.at, .n_keys = cfg->data.obs.name.keys.n,        \
         .optional = cfg->data.obs.name.missing == HL_MISSING_ZERO,                                           \
@@ -118,7 +118,7 @@ static hl_dataset *open_robomimic(const hl_config *cfg, hl_data_shape shape, hl_
                 cfg->data.files.at[0]);
         return NULL;
     }
-    hl_robomimic_options o = {
+    hl_demos_options o = {
         .files = (const char *const *)cfg->data.files.at,
         .n_files = cfg->data.files.n,
         .train_mask = train[0] ? train : NULL,
@@ -143,7 +143,7 @@ static hl_dataset *open_robomimic(const hl_config *cfg, hl_data_shape shape, hl_
     };
     o.sense[HL_DEPTH].clip[0] = (float)cfg->data.obs.depth.clip_min;
     o.sense[HL_DEPTH].clip[1] = (float)cfg->data.obs.depth.clip_max;
-    return hl_robomimic_open(&o, &shape, err);
+    return hl_demos_open(&o, &shape, err);
 }
 
 hl_dataset *hl_setup_dataset(const hl_config *cfg, hl_error *err)
@@ -162,7 +162,7 @@ void hl_setup_tell_data(const hl_config *cfg, const hl_dataset *data)
         if (data->shape.size[s] && !is_mapped(cfg, s))
             fprintf(stderr, "hl: %s: data.obs.%s.keys is empty, the model gets zeros for it\n",
                     hl_sense_name((hl_sense)s), hl_sense_name((hl_sense)s));
-    const char *slow = hl_robomimic_warning(data);
+    const char *slow = hl_demos_warning(data);
     if (slow)
         fprintf(stderr, "hl: %s\n", slow);
 }

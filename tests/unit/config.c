@@ -1,7 +1,7 @@
 /* The table, its defaults, reading, printing, documentation. Run with --write it writes docs/config.md. */
 #include "app/config/config_room.h"
 #include "data/image.h"
-#include "data/robomimic.h"
+#include "data/demos.h"
 
 #include "tests/config_case.h"
 #include "tests/temporary.h"

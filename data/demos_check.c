@@ -1,54 +1,54 @@
 /* Every demonstration that a split uses is looked at once, when the data set is opened: a file with a hole
  * is found before training, not in its third hour. */
-#include "data/robomimic_room.h"
+#include "data/demos_room.h"
 
 #include "base/error.h"
 
 #include <stdio.h>
 
-static const char *file_of(const robomimic *r, int64_t demo)
+static const char *file_of(const demos *all, int64_t demo)
 {
-    return r->file[r->demo[demo].file].path;
+    return all->file[all->demo[demo].file].path;
 }
 
-static hl_status missing_key(robomimic *r, int64_t demo, const char *key, const char *beside, hl_error *err)
+static hl_status missing_key(demos *all, int64_t demo, const char *key, const char *beside, hl_error *err)
 {
     char path[HL_HDF_PATH], group[HL_HDF_PATH], text[480];
     hl_hdf_names there;
-    rm_path(r, demo, key, path);
-    snprintf(group, sizeof group, "/data/%s", r->demo[demo].name);
-    hid_t file = rm_file_open(r, r->demo[demo].file, err);
+    demos_path(all, demo, key, path);
+    demos_path(all, demo, NULL, group);
+    hid_t file = demos_file(all, all->demo[demo].file, err);
     hid_t id = file < 0 ? -1 : H5Gopen2(file, group, H5P_DEFAULT);
     if (id < 0)
-        return hl_hdf_fail(err, HL_ERR_DATA, file_of(r, demo), group, "the group cannot be opened");
-    hl_status status = hl_hdf_walk(id, file_of(r, demo), &there, err);
+        return hl_hdf_fail(err, HL_ERR_DATA, file_of(all, demo), group, "the group cannot be opened");
+    hl_status status = hl_hdf_walk(id, file_of(all, demo), &there, err);
     H5Gclose(id);
     if (status != HL_OK)
         return status;
     hl_hdf_nearest(&there, key, text, sizeof text);
     hl_hdf_names_free(&there);
-    return hl_hdf_fail(err, HL_ERR_DATA, file_of(r, demo), path, "no such data set%s%s; found %s",
+    return hl_hdf_fail(err, HL_ERR_DATA, file_of(all, demo), path, "no such data set%s%s; found %s",
                        beside ? ", though there is " : "", beside ? beside : "", text);
 }
 
 /* Data sets of the file's own description: what it says against what was expected. */
 typedef struct look {
-    rm_handle *h;
+    demo_handle *h;
     hid_t type;
     char path[HL_HDF_PATH], shape[HL_HDF_TEXT], kind[HL_HDF_TEXT];
     const char *file;
 } look;
 
-static hl_status look_at(robomimic *r, int64_t demo, const rm_group *g, int k, look *l, hl_error *err)
+static hl_status look_at(demos *all, int64_t demo, const demo_group *g, int k, look *l, hl_error *err)
 {
-    l->file = file_of(r, demo);
-    rm_path(r, demo, g->key[k].path, l->path);
-    hid_t file = rm_file_open(r, r->demo[demo].file, err);
+    l->file = file_of(all, demo);
+    demos_path(all, demo, g->key[k].path, l->path);
+    hid_t file = demos_file(all, all->demo[demo].file, err);
     if (file < 0)
         return HL_ERR_IO;
     if (!hl_hdf_is(file, l->path, H5I_DATASET))
         return hl_hdf_fail(err, HL_ERR_DATA, l->file, l->path, "found a group, expected a data set");
-    l->h = rm_handle_open(r, demo, g->first_id + k, err);
+    l->h = demos_handle(all, demo, g->first_id + k, err);
     if (!l->h)
         return HL_ERR_DATA;
     l->type = H5Dget_type(l->h->set);
@@ -59,7 +59,7 @@ static hl_status look_at(robomimic *r, int64_t demo, const rm_group *g, int k, l
     return HL_OK;
 }
 
-static hl_status check_length(const robomimic *r, int64_t demo, const rm_group *g, const look *l,
+static hl_status check_length(const demos *all, int64_t demo, const demo_group *g, const look *l,
                               hl_error *err)
 {
     const char *file = l->file, *path = l->path;
@@ -71,16 +71,16 @@ static hl_status check_length(const robomimic *r, int64_t demo, const rm_group *
         return hl_hdf_fail(err, HL_ERR_DATA, file, path,
                            "found shape %s: the demonstration is empty, expected at least one step",
                            l->shape);
-    if (r->demo[demo].steps && l->h->dim[0] != (hsize_t)r->demo[demo].steps)
+    if (all->demo[demo].steps && l->h->dim[0] != (hsize_t)all->demo[demo].steps)
         return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found shape %s, expected %lld steps as in %s",
-                           l->shape, (long long)r->demo[demo].steps,
-                           g == &r->group[RM_ACTION] ? "num_samples" : "the actions");
+                           l->shape, (long long)all->demo[demo].steps,
+                           g == &all->group[DEMO_ACTION] ? "num_samples" : "the actions");
     return HL_OK;
 }
 
-static hl_status check_image(rm_group *g, const look *l, hl_error *err)
+static hl_status check_image(demo_group *g, const look *l, hl_error *err)
 {
-    const rm_handle *h = l->h;
+    const demo_handle *h = l->h;
     bool hwc = g->layout == HL_HWC, plain = h->rank == 3 && g->channels == 1;
     int c = hwc ? 3 : 1, y = hwc || plain ? 1 : 2;
     bool fits = plain || (h->rank == 4 && h->dim[c] == (hsize_t)g->channels);
@@ -102,7 +102,7 @@ static hl_status check_image(rm_group *g, const look *l, hl_error *err)
 }
 
 /* The first demonstration says how many elements a key has; the others must agree. */
-static hl_status check_vector(rm_group *g, int k, const look *l, hl_error *err)
+static hl_status check_vector(demo_group *g, int k, const look *l, hl_error *err)
 {
     double exact = 1;
     int64_t size = 1;
@@ -110,7 +110,7 @@ static hl_status check_vector(rm_group *g, int k, const look *l, hl_error *err)
         exact *= (double)l->h->dim[i];
         size = exact < 1e9 ? size * (int64_t)l->h->dim[i] : 0;
     }
-    rm_key *key = &g->key[k];
+    demo_key *key = &g->key[k];
     if (size < 1)
         return hl_hdf_fail(err, HL_ERR_DATA, l->file, l->path,
                            "found shape %s, expected 1 to 1e9 elements per step", l->shape);
@@ -123,14 +123,14 @@ static hl_status check_vector(rm_group *g, int k, const look *l, hl_error *err)
     return HL_OK;
 }
 
-static hl_status check_key(robomimic *r, int64_t demo, rm_group *g, int k, hl_error *err)
+static hl_status check_key(demos *all, int64_t demo, demo_group *g, int k, hl_error *err)
 {
     look l = {.type = -1};
-    hl_status status = look_at(r, demo, g, k, &l, err);
+    hl_status status = look_at(all, demo, g, k, &l, err);
     if (status == HL_OK)
-        status = check_length(r, demo, g, &l, err);
-    if (status == HL_OK && g == &r->group[RM_ACTION])
-        r->demo[demo].steps = (int64_t)l.h->dim[0];
+        status = check_length(all, demo, g, &l, err);
+    if (status == HL_OK && g == &all->group[DEMO_ACTION])
+        all->demo[demo].steps = (int64_t)l.h->dim[0];
     if (status == HL_OK)
         status = g->image ? check_image(g, &l, err) : check_vector(g, k, &l, err);
     if (l.type >= 0)
@@ -139,7 +139,7 @@ static hl_status check_key(robomimic *r, int64_t demo, rm_group *g, int k, hl_er
 }
 
 /* What the keys of a vector give against what the model reads. */
-static hl_status check_size(const robomimic *r, int64_t demo, rm_group *g, hl_error *err)
+static hl_status check_size(const demos *all, int64_t demo, demo_group *g, hl_error *err)
 {
     int64_t size = 0;
     char path[HL_HDF_PATH];
@@ -150,24 +150,24 @@ static hl_status check_size(const robomimic *r, int64_t demo, rm_group *g, hl_er
     g->size = size;
     if (size == g->wanted || (size < g->wanted && g->pad))
         return HL_OK;
-    rm_path(r, demo, g->key[0].path, path);
-    return hl_hdf_fail(err, HL_ERR_DATA, file_of(r, demo), path,
+    demos_path(all, demo, g->key[0].path, path);
+    return hl_hdf_fail(err, HL_ERR_DATA, file_of(all, demo), path,
                        "%s: found %lld elements per step in %d key%s, expected %s%lld as the model reads%s",
                        g->name, (long long)size, g->n_keys, g->n_keys == 1 ? "" : "s",
                        g->pad ? "at most " : "", (long long)g->wanted,
                        size < g->wanted ? "; pad them with zeros (pad: zero)" : "");
 }
 
-static hl_status check_group(robomimic *r, int64_t demo, int which, hl_error *err)
+static hl_status check_group(demos *all, int64_t demo, int which, hl_error *err)
 {
-    rm_group *g = &r->group[which];
+    demo_group *g = &all->group[which];
     const char *missing = NULL, *there = NULL;
-    hid_t file = rm_file_open(r, r->demo[demo].file, err);
+    hid_t file = demos_file(all, all->demo[demo].file, err);
     if (file < 0)
         return HL_ERR_IO;
     for (int k = 0; k < g->n_keys; k++) {
         char path[HL_HDF_PATH];
-        rm_path(r, demo, g->key[k].path, path);
+        demos_path(all, demo, g->key[k].path, path);
         if (hl_hdf_exists(file, path))
             there = g->key[k].path;
         else if (!missing)
@@ -176,52 +176,52 @@ static hl_status check_group(robomimic *r, int64_t demo, int which, hl_error *er
     if (missing && g->optional && !there)
         return HL_OK;
     if (missing)
-        return missing_key(r, demo, missing, there, err);
-    r->demo[demo].has |= 1u << which;
+        return missing_key(all, demo, missing, there, err);
+    all->demo[demo].has |= 1u << which;
     for (int k = 0; k < g->n_keys; k++) {
-        hl_status status = check_key(r, demo, g, k, err);
+        hl_status status = check_key(all, demo, g, k, err);
         if (status != HL_OK)
             return status;
     }
-    return g->image ? HL_OK : check_size(r, demo, g, err);
+    return g->image ? HL_OK : check_size(all, demo, g, err);
 }
 
 /* num_samples, where it is given, counts the actions. */
-static hl_status check_num_samples(robomimic *r, int64_t demo, hl_error *err)
+static hl_status check_num_samples(demos *all, int64_t demo, hl_error *err)
 {
     char path[HL_HDF_PATH];
     long long value = 0;
     bool found;
-    snprintf(path, sizeof path, "/data/%s", r->demo[demo].name);
-    hid_t file = rm_file_open(r, r->demo[demo].file, err);
+    demos_path(all, demo, NULL, path);
+    hid_t file = demos_file(all, all->demo[demo].file, err);
     if (file < 0)
         return HL_ERR_IO;
     hid_t id = H5Gopen2(file, path, H5P_DEFAULT);
     if (id < 0)
-        return hl_hdf_fail(err, HL_ERR_DATA, file_of(r, demo), path, "the group cannot be opened");
-    hl_status status = hl_hdf_integer(id, "num_samples", file_of(r, demo), path, &value, &found, err);
+        return hl_hdf_fail(err, HL_ERR_DATA, file_of(all, demo), path, "the group cannot be opened");
+    hl_status status = hl_hdf_integer(id, "num_samples", file_of(all, demo), path, &value, &found, err);
     H5Gclose(id);
     if (status == HL_OK && found && value < 1)
-        return hl_hdf_fail(err, HL_ERR_DATA, file_of(r, demo), path,
+        return hl_hdf_fail(err, HL_ERR_DATA, file_of(all, demo), path,
                            "num_samples is %lld: the demonstration is empty, expected at least one step",
                            value);
-    r->demo[demo].steps = found ? value : 0;
+    all->demo[demo].steps = found ? value : 0;
     return status;
 }
 
-hl_status rm_check_demos(robomimic *r, hl_error *err)
+hl_status demos_check_demos(demos *all, hl_error *err)
 {
-    for (int64_t i = 0; i < r->n_demos; i++) {
-        hl_status status = check_num_samples(r, i, err);
+    for (int64_t i = 0; i < all->n_demos; i++) {
+        hl_status status = check_num_samples(all, i, err);
         if (status == HL_OK)
-            status = check_group(r, i, RM_ACTION, err);
+            status = check_group(all, i, DEMO_ACTION, err);
         for (int s = 0; status == HL_OK && s < HL_SENSES; s++)
-            if (r->group[s].n_keys)
-                status = check_group(r, i, s, err);
+            if (all->group[s].n_keys)
+                status = check_group(all, i, s, err);
         if (status != HL_OK)
             return status;
-        r->demo[i].first = r->steps;
-        r->steps += r->demo[i].steps; /* each is backed by an action in a file: far below 2^63 */
+        all->demo[i].first = all->steps;
+        all->steps += all->demo[i].steps; /* each is backed by an action in a file: far below 2^63 */
     }
     return HL_OK;
 }

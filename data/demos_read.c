@@ -1,5 +1,5 @@
 /* From a file, or what is cached of it, to a sample. */
-#include "data/robomimic_room.h"
+#include "data/demos_room.h"
 
 #include "base/error.h"
 
@@ -10,12 +10,12 @@
 /* ------------------------------------------------------------------ steps as stored */
 
 /* A file may be replaced while it is trained on, and opened anew: scratch was measured for the old one. */
-static bool same_shape(robomimic *r, const rm_handle *h)
+static bool same_shape(demos *all, const demo_handle *h)
 {
-    const rm_group *g = rm_group_of(r, h->key);
+    const demo_group *g = demos_group_of(all, h->key);
     int y = g->layout == HL_HWC || h->rank == 3 ? 1 : 2;
     hsize_t size = 1;
-    if (h->rank < 1 || h->dim[0] != (hsize_t)r->demo[h->demo].steps)
+    if (h->rank < 1 || h->dim[0] != (hsize_t)all->demo[h->demo].steps)
         return false;
     if (g->image)
         return (h->rank == 3 ? g->channels == 1
@@ -28,16 +28,16 @@ static bool same_shape(robomimic *r, const rm_handle *h)
 }
 
 /* Steps [begin, begin+n) of one data set as uint8 or float. */
-static hl_status read_steps(robomimic *r, const rm_handle *h, int64_t begin, int64_t n, bool bytes, void *out,
+static hl_status read_steps(demos *all, const demo_handle *h, int64_t begin, int64_t n, bool bytes, void *out,
                             hl_error *err)
 {
     hsize_t start[HL_HDF_RANK] = {(hsize_t)begin}, count[HL_HDF_RANK];
-    const rm_group *g = rm_group_of(r, h->key);
+    const demo_group *g = demos_group_of(all, h->key);
     char path[HL_HDF_PATH];
-    rm_path(r, h->demo, g->key[h->key - g->first_id].path, path);
-    if (!same_shape(r, h))
+    demos_path(all, h->demo, g->key[h->key - g->first_id].path, path);
+    if (!same_shape(all, h))
         return hl_fail(err, HL_ERR_DATA, "%s: %s: its shape has changed since the file was opened",
-                       r->file[r->demo[h->demo].file].path, path);
+                       all->file[all->demo[h->demo].file].path, path);
     for (int i = 0; i < h->rank; i++)
         count[i] = i ? h->dim[i] : (hsize_t)n;
     /* Of the same rank in memory: else libhdf5 walks through chunks element by element. */
@@ -52,18 +52,18 @@ static hl_status read_steps(robomimic *r, const rm_handle *h, int64_t begin, int
         H5Sclose(memory);
     if (ok >= 0)
         return HL_OK;
-    return hl_hdf_fail(err, HL_ERR_DATA, r->file[r->demo[h->demo].file].path, path,
+    return hl_hdf_fail(err, HL_ERR_DATA, all->file[all->demo[h->demo].file].path, path,
                        "steps %lld to %lld cannot be read", (long long)begin, (long long)(begin + n - 1));
 }
 
-static hl_status check_finite(robomimic *r, int64_t demo, const rm_key *key, int64_t begin, int64_t n,
+static hl_status check_finite(demos *all, int64_t demo, const demo_key *key, int64_t begin, int64_t n,
                               const float *x, hl_error *err)
 {
     for (int64_t i = 0; i < n * key->size; i++) {
         if (!isfinite(x[i])) {
             char path[HL_HDF_PATH];
-            rm_path(r, demo, key->path, path);
-            return hl_hdf_fail(err, HL_ERR_DATA, r->file[r->demo[demo].file].path, path,
+            demos_path(all, demo, key->path, path);
+            return hl_hdf_fail(err, HL_ERR_DATA, all->file[all->demo[demo].file].path, path,
                                "found %g at step %lld, element %lld, expected a finite float", (double)x[i],
                                (long long)(begin + i / key->size), (long long)(i % key->size));
         }
@@ -71,19 +71,19 @@ static hl_status check_finite(robomimic *r, int64_t demo, const rm_key *key, int
     return HL_OK;
 }
 
-const float *rm_vectors(robomimic *r, int64_t demo, int which, int64_t begin, int64_t n, hl_error *err)
+const float *demos_vectors(demos *all, int64_t demo, int which, int64_t begin, int64_t n, hl_error *err)
 {
-    rm_group *g = &r->group[which];
-    float *rows = r->scratch;
-    HL_ASSERT(n <= r->block && begin >= 0 && begin + n <= r->demo[demo].steps);
+    demo_group *g = &all->group[which];
+    float *rows = all->scratch;
+    HL_ASSERT(n <= all->block && begin >= 0 && begin + n <= all->demo[demo].steps);
     if (g->cache)
-        return g->cache + (r->demo[demo].first + begin) * g->size;
+        return g->cache + (all->demo[demo].first + begin) * g->size;
     for (int k = 0; k < g->n_keys; k++) {
-        const rm_key *key = &g->key[k];
-        const rm_handle *h = rm_handle_open(r, demo, g->first_id + k, err);
-        float *to = g->n_keys == 1 ? rows : r->column;
-        if (!h || read_steps(r, h, begin, n, false, to, err) != HL_OK ||
-            check_finite(r, demo, key, begin, n, to, err) != HL_OK)
+        const demo_key *key = &g->key[k];
+        const demo_handle *h = demos_handle(all, demo, g->first_id + k, err);
+        float *to = g->n_keys == 1 ? rows : all->column;
+        if (!h || read_steps(all, h, begin, n, false, to, err) != HL_OK ||
+            check_finite(all, demo, key, begin, n, to, err) != HL_OK)
             return NULL;
         for (int64_t i = 0; to != rows && i < n; i++)
             memcpy(rows + i * g->size + key->first, to + i * key->size, (size_t)key->size * sizeof *to);
@@ -91,20 +91,20 @@ const float *rm_vectors(robomimic *r, int64_t demo, int which, int64_t begin, in
     return rows;
 }
 
-size_t rm_frame_bytes(const hl_pixels *m)
+size_t demos_frame_bytes(const hl_pixels *m)
 {
     return (size_t)(m->channels * m->height * m->width) * (m->bytes ? sizeof(uint8_t) : sizeof(float));
 }
 
-hl_status rm_frames(robomimic *r, int64_t demo, int which, int64_t begin, int64_t n, void *to,
-                    hl_pixels *what, hl_error *err)
+hl_status demos_frames(demos *all, int64_t demo, int which, int64_t begin, int64_t n, void *to,
+                       hl_pixels *what, hl_error *err)
 {
-    const rm_group *g = &r->group[which];
-    const rm_handle *h = rm_handle_open(r, demo, g->first_id, err);
+    const demo_group *g = &all->group[which];
+    const demo_handle *h = demos_handle(all, demo, g->first_id, err);
     if (!h)
         return HL_ERR_DATA;
     int y = g->layout == HL_HWC || h->rank == 3 ? 1 : 2;
-    bool down = r->file[r->demo[demo].file].upside_down;
+    bool down = all->file[all->demo[demo].file].upside_down;
     *what = (hl_pixels){.data = to,
                         .bytes = h->bytes,
                         .layout = g->layout,
@@ -113,7 +113,7 @@ hl_status rm_frames(robomimic *r, int64_t demo, int which, int64_t begin, int64_
                         .width = (int64_t)h->dim[y + 1],
                         .flip = g->flip == HL_FLIP_ON || (g->flip == HL_FLIP_AUTO && down),
                         .clip = {g->clip[0], g->clip[1]}};
-    return to ? read_steps(r, h, begin, n, h->bytes, to, err) : HL_OK;
+    return to ? read_steps(all, h, begin, n, h->bytes, to, err) : HL_OK;
 }
 
 /* ------------------------------------------------------------------ a sample */
@@ -123,65 +123,65 @@ typedef struct window {
     int64_t begin, n, repeat;
 } window;
 
-static hl_status image_window(robomimic *r, int64_t demo, int which, window w, float *out, hl_error *err)
+static hl_status image_window(demos *all, int64_t demo, int which, window w, float *out, hl_error *err)
 {
-    rm_group *g = &r->group[which];
+    demo_group *g = &all->group[which];
     hl_pixels frame;
     hl_status status = HL_OK;
     if (g->frames) {
         frame = g->frames[demo];
-        frame.data = (const char *)frame.data + (size_t)w.begin * rm_frame_bytes(&frame);
+        frame.data = (const char *)frame.data + (size_t)w.begin * demos_frame_bytes(&frame);
     } else {
-        status = rm_frames(r, demo, which, w.begin, w.n, r->scratch, &frame, err);
+        status = demos_frames(all, demo, which, w.begin, w.n, all->scratch, &frame, err);
     }
     for (int64_t i = 0; status == HL_OK && i < w.n; i++) {
         hl_bad_pixel bad;
         if (!hl_pixels_read(g->resizer, &frame, out + (w.repeat + i) * g->wanted, &bad)) {
             char path[HL_HDF_PATH];
-            rm_path(r, demo, g->key[0].path, path);
-            return hl_hdf_fail(err, HL_ERR_DATA, r->file[r->demo[demo].file].path, path,
+            demos_path(all, demo, g->key[0].path, path);
+            return hl_hdf_fail(err, HL_ERR_DATA, all->file[all->demo[demo].file].path, path,
                                "found %g at step %lld, row %lld, column %lld, channel %lld, expected a %s%s",
                                (double)bad.value, (long long)(w.begin + i), (long long)bad.row,
                                (long long)bad.column, (long long)bad.channel,
                                isfinite(bad.value) ? "value in 0..1" : "finite value",
                                isfinite(bad.value) ? "; give its range as clip: [low, high]" : "");
         }
-        frame.data = (const char *)frame.data + rm_frame_bytes(&frame);
+        frame.data = (const char *)frame.data + demos_frame_bytes(&frame);
     }
     return status;
 }
 
 /* Pads with zeros, then normalises: the normaliser leaves padding as it is. */
-static void place_vector(const rm_group *g, const hl_normalizer *n, const float *row, float *out)
+static void place_vector(const demo_group *g, const hl_normalizer *n, const float *row, float *out)
 {
     memcpy(out, row, (size_t)g->size * sizeof *out);
     memset(out + g->size, 0, (size_t)(g->wanted - g->size) * sizeof *out);
     hl_normalize(n, out);
 }
 
-static hl_status vector_window(robomimic *r, int64_t demo, int which, window w, float *out, hl_error *err)
+static hl_status vector_window(demos *all, int64_t demo, int which, window w, float *out, hl_error *err)
 {
-    const rm_group *g = &r->group[which];
-    const float *rows = rm_vectors(r, demo, which, w.begin, w.n, err);
+    const demo_group *g = &all->group[which];
+    const float *rows = demos_vectors(all, demo, which, w.begin, w.n, err);
     for (int64_t i = 0; rows && i < w.n; i++)
-        place_vector(g, &r->base.normalization.sense[which], rows + i * g->size,
+        place_vector(g, &all->base.normalization.sense[which], rows + i * g->size,
                      out + (w.repeat + i) * g->wanted);
     return rows ? HL_OK : HL_ERR_DATA;
 }
 
-static hl_status read_sense(robomimic *r, int64_t demo, int s, window w, hl_sample *out, hl_error *err)
+static hl_status read_sense(demos *all, int64_t demo, int s, window w, hl_sample *out, hl_error *err)
 {
-    int64_t size = r->base.shape.size[s];
+    int64_t size = all->base.shape.size[s];
     float *to = out->sense[s];
-    out->presence[s] = r->demo[demo].has >> s & 1u ? 1.0f : 0.0f;
+    out->presence[s] = all->demo[demo].has >> s & 1u ? 1.0f : 0.0f;
     if (size == 0)
         return HL_OK;
     if (out->presence[s] == 0) {
         memset(to, 0, (size_t)((w.repeat + w.n) * size) * sizeof *to);
         return HL_OK;
     }
-    hl_status status = r->group[s].image ? image_window(r, demo, s, w, to, err)
-                                         : vector_window(r, demo, s, w, to, err);
+    hl_status status = all->group[s].image ? image_window(all, demo, s, w, to, err)
+                                           : vector_window(all, demo, s, w, to, err);
     for (int64_t i = 0; status == HL_OK && i < w.repeat; i++)
         memcpy(to + i * size, to + w.repeat * size, (size_t)size * sizeof *to);
     return status;
@@ -192,13 +192,13 @@ static int64_t within(int64_t t, int64_t steps)
     return t < 0 ? 0 : t >= steps ? steps - 1 : t;
 }
 
-static hl_status read_action(robomimic *r, int64_t demo, int64_t t, hl_sample *out, hl_error *err)
+static hl_status read_action(demos *all, int64_t demo, int64_t t, hl_sample *out, hl_error *err)
 {
-    const rm_group *g = &r->group[RM_ACTION];
-    const hl_normalizer *n = &r->base.normalization.action;
-    int64_t steps = r->demo[demo].steps, now = within(t + r->offset, steps),
-            before = within(t - 1 + r->offset, steps);
-    const float *rows = rm_vectors(r, demo, RM_ACTION, before, now - before + 1, err);
+    const demo_group *g = &all->group[DEMO_ACTION];
+    const hl_normalizer *n = &all->base.normalization.action;
+    int64_t steps = all->demo[demo].steps, now = within(t + all->offset, steps),
+            before = within(t - 1 + all->offset, steps);
+    const float *rows = demos_vectors(all, demo, DEMO_ACTION, before, now - before + 1, err);
     if (!rows)
         return HL_ERR_DATA;
     place_vector(g, n, rows + (now - before) * g->size, out->action);
@@ -207,17 +207,17 @@ static hl_status read_action(robomimic *r, int64_t demo, int64_t t, hl_sample *o
     else
         place_vector(g, n, rows, out->previous);
     for (int64_t i = 0; i < g->wanted; i++)
-        out->action_mask[i] = i < g->size || !r->mask_padding ? 1.0f : 0.0f;
+        out->action_mask[i] = i < g->size || !all->mask_padding ? 1.0f : 0.0f;
     return HL_OK;
 }
 
 /* The first demonstration whose end lies beyond the index. */
-static int64_t find_demo(const robomimic *r, hl_split split, int64_t index)
+static int64_t find_demo(const demos *all, hl_split split, int64_t index)
 {
-    int64_t low = 0, high = r->n_split[split] - 1;
+    int64_t low = 0, high = all->n_split[split] - 1;
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
-        if (r->ends[split][middle] > index)
+        if (all->ends[split][middle] > index)
             high = middle;
         else
             low = middle + 1;
@@ -225,14 +225,14 @@ static int64_t find_demo(const robomimic *r, hl_split split, int64_t index)
     return low;
 }
 
-hl_status rm_read(hl_dataset *d, hl_split split, int64_t index, hl_sample *out, hl_error *err)
+hl_status demos_read(hl_dataset *d, hl_split split, int64_t index, hl_sample *out, hl_error *err)
 {
-    robomimic *r = (robomimic *)d;
+    demos *all = (demos *)d;
     if ((unsigned)split >= HL_SPLITS || index < 0 || index >= d->count[split])
-        return hl_fail(err, HL_ERR_USAGE, "robomimic: sample %lld is outside the split's 0..%lld",
+        return hl_fail(err, HL_ERR_USAGE, "%s: sample %lld is outside the split's 0..%lld", d->name,
                        (long long)index, (unsigned)split < HL_SPLITS ? (long long)d->count[split] - 1 : -1LL);
-    int64_t i = find_demo(r, split, index), demo = r->of_split[split][i];
-    int64_t t = index - (r->ends[split][i] - r->demo[demo].steps), frames = d->shape.frames;
+    int64_t i = find_demo(all, split, index), demo = all->of_split[split][i];
+    int64_t t = index - (all->ends[split][i] - all->demo[demo].steps), frames = d->shape.frames;
     window w = {.begin = t - frames + 1 < 0 ? 0 : t - frames + 1};
     w.n = t - w.begin + 1;
     w.repeat = frames - w.n;
@@ -240,9 +240,9 @@ hl_status rm_read(hl_dataset *d, hl_split split, int64_t index, hl_sample *out, 
     hl_hdf5_scope scope = hl_hdf5_begin();
     hl_status status = HL_OK;
     for (int s = 0; status == HL_OK && s < HL_SENSES; s++)
-        status = read_sense(r, demo, s, w, out, err);
+        status = read_sense(all, demo, s, w, out, err);
     if (status == HL_OK)
-        status = read_action(r, demo, t, out, err);
+        status = read_action(all, demo, t, out, err);
     hl_hdf5_end(scope);
     return status == HL_OK || !err ? status : err->status;
 }
