@@ -125,6 +125,7 @@ static bool copy_options(demos *all, const hl_demos_options *o, const hl_data_sh
                                            .floor = floor_of(o->action.std_floor)};
     all->offset = o->action.offset;
     all->mask_padding = o->action.mask_padding;
+    all->format = demos_format(o->format);
     all->cache = o->cache;
     all->chunk_cache = o->chunk_cache ? o->chunk_cache : (size_t)64 << 20;
     return copy_keys(all, &all->group[DEMO_ACTION], o->action.keys, o->action.n_keys);
@@ -150,36 +151,47 @@ static bool index_samples(demos *all)
     return true;
 }
 
-/* Scratch for one window of the largest sense, and for a block of steps of any vector. */
+/* Bytes that a group needs of scratch: one window of frames as stored, or a block of rows.  Its resizer comes
+ * with it. */
+static bool group_scratch(const demos *all, demo_group *g, size_t *bytes, size_t *unpacked)
+{
+    if (!g->image)
+        return hl_size_mul((size_t)g->size, sizeof(float), bytes) &&
+               hl_size_mul(*bytes, (size_t)all->block, bytes);
+    *bytes = 0;
+    if (!g->most_height)
+        return true;
+    g->resizer = hl_resizer_new(all->base.shape.image, g->resize, g->most_height, g->most_width);
+    if (!g->resizer || !hl_size_mul((size_t)g->most_height, (size_t)(g->most_width * g->channels), bytes))
+        return false;
+    if (g->most_packed && *bytes > *unpacked)
+        *unpacked = *bytes;
+    if (!hl_size_mul(*bytes, g->floats ? sizeof(float) : 1, bytes))
+        return false;
+    if ((size_t)g->most_packed > *bytes)
+        *bytes = (size_t)g->most_packed;
+    return hl_size_mul(*bytes, (size_t)all->base.shape.frames, bytes);
+}
+
 static bool make_scratch(demos *all)
 {
-    size_t most = 1, widest = 1;
+    size_t most = 1, widest = 1, unpacked = 0, column;
     all->block = all->base.shape.frames < 256 ? 256 : all->base.shape.frames;
     for (int i = 0; i < DEMO_GROUPS; i++) {
         demo_group *g = &all->group[i];
-        size_t bytes = g->image && g->floats ? sizeof(float) : 1;
-        bool fits = true;
-        if (g->image && g->most_height) {
-            g->resizer = hl_resizer_new(all->base.shape.image, g->resize, g->most_height, g->most_width);
-            fits = g->resizer && hl_size_mul(bytes, (size_t)g->most_height, &bytes) &&
-                   hl_size_mul(bytes, (size_t)(g->most_width * g->channels), &bytes) &&
-                   hl_size_mul(bytes, (size_t)all->base.shape.frames, &bytes);
-        } else if (!g->image) {
-            fits = hl_size_mul((size_t)g->size, sizeof(float), &bytes) &&
-                   hl_size_mul(bytes, (size_t)all->block, &bytes);
-        }
-        if (!fits)
+        size_t bytes;
+        if (!group_scratch(all, g, &bytes, &unpacked))
             return false;
         most = bytes > most ? bytes : most;
         for (int k = 0; k < g->n_keys; k++)
             if ((size_t)g->key[k].size > widest)
                 widest = (size_t)g->key[k].size;
     }
-    size_t column;
     all->scratch = hl_alloc(most, 1);
+    all->unpacked = unpacked ? hl_alloc(unpacked, 1) : NULL;
     all->column = hl_size_mul(widest, (size_t)all->block, &column) ? hl_alloc(column, sizeof *all->column)
                                                                    : NULL;
-    return all->scratch && all->column;
+    return all->scratch && all->column && (all->unpacked || !unpacked);
 }
 
 static void close_demos(hl_dataset *d)
@@ -191,13 +203,14 @@ static void close_demos(hl_dataset *d)
     for (int i = 0; i < DEMO_GROUPS; i++) {
         demo_group *g = &all->group[i];
         for (int64_t k = 0; g->frames && k < all->n_demos; k++)
-            hl_free((void *)g->frames[k].data);
+            hl_free((void *)g->frames[k].rows);
         hl_free(g->frames);
         hl_free(g->cache);
         hl_resizer_free(g->resizer);
     }
     hl_normalization_free(&all->base.normalization);
     hl_free(all->scratch);
+    hl_free(all->unpacked);
     hl_free(all->column);
     hl_free(all->demo);
     hl_arena_free(all->arena);

@@ -24,6 +24,12 @@ typedef enum hl_data_cache {
     HL_CACHE_ALL      /* images too, as stored */
 } hl_data_cache;
 
+typedef enum hl_demos_format {
+    HL_DEMOS_ANY,       /* what the first file is, all others are */
+    HL_DEMOS_ROBOMIMIC, /* and LIBERO: many to a file */
+    HL_DEMOS_ALOHA      /* and ACT: one to a file */
+} hl_demos_format;
+
 /* Where a sense comes from.  Visual and depth take one key; vectors may concatenate several. */
 typedef struct hl_demos_sense {
     const char *const *keys; /* data sets below a demonstration: "obs/agentview_rgb" */
@@ -31,7 +37,7 @@ typedef struct hl_demos_sense {
     bool optional; /* a demonstration may lack it (presence 0 there); else a missing key is an error */
 
     /* images: uint8 is divided by 255; floats must be in 0..1 unless clipped */
-    hl_image_layout layout;
+    hl_image_layout layout; /* of arrays; JPEG frames have none */
     hl_image_resize resize; /* to shape.image */
     hl_image_flip flip;     /* auto: where /data says macros_image_convention = "opengl" */
     float clip[2];          /* clamps to [clip[0], clip[1]] and maps that to 0..1; {0, 0}: no clipping */
@@ -53,6 +59,7 @@ typedef struct hl_demos_action {
 } hl_demos_action;
 
 typedef struct hl_demos_options {
+    hl_demos_format format;
     const char *const *files; /* paths, or glob(3) patterns where no such path exists */
     int n_files;
     /* Data sets of demo names: "mask/train", "mask/valid".  Only one given: the other split is the rest (a

@@ -3,6 +3,7 @@
 #include "data/demos_room.h"
 
 #include "base/error.h"
+#include "data/jpeg.h"
 
 #include <stdio.h>
 
@@ -78,6 +79,40 @@ static hl_status check_length(const demos *all, int64_t demo, const demo_group *
     return HL_OK;
 }
 
+static void widen(demo_group *g, int64_t height, int64_t width)
+{
+    g->most_height = height > g->most_height ? height : g->most_height;
+    g->most_width = width > g->most_width ? width : g->most_width;
+}
+
+/* JPEG: the first frame says how large all of the demonstration are. */
+static hl_status check_jpeg(demos *all, int64_t demo, demo_group *g, const look *l, hl_error *err)
+{
+    const demo_handle *h = l->h;
+    demonstration *d = &all->demo[demo];
+    demo_frames f;
+    if (!h->bytes || h->dim[1] < 1 || h->dim[1] > INT32_MAX || g->channels != 3)
+        return hl_hdf_fail(
+            err, HL_ERR_DATA, l->file, l->path,
+            "found shape %s of %s, expected JPEG frames in colour, (steps, bytes) of uint8, as "
+            "the attribute compress says",
+            l->shape, l->kind);
+    if ((int64_t)h->dim[1] > g->most_packed)
+        g->most_packed = (int64_t)h->dim[1];
+    uint8_t *bytes = hl_alloc((size_t)h->dim[1], 1);
+    if (!bytes)
+        return hl_fail(err, HL_ERR_MEMORY, "%s: no memory for one of its frames", l->file);
+    hl_status status = demos_frames(all, demo, (int)(g - all->group), 0, 1, bytes, &f, err);
+    hl_error fault = {0};
+    if (status == HL_OK &&
+        hl_jpeg_size(bytes, (size_t)h->dim[1], &d->jpeg_height, &d->jpeg_width, &fault) != HL_OK)
+        status = hl_hdf_fail(err, fault.status, l->file, l->path, "frame 0: %s", fault.message);
+    hl_free(bytes);
+    if (status == HL_OK)
+        widen(g, d->jpeg_height, d->jpeg_width);
+    return status;
+}
+
 static hl_status check_image(demo_group *g, const look *l, hl_error *err)
 {
     const demo_handle *h = l->h;
@@ -93,10 +128,7 @@ static hl_status check_image(demo_group *g, const look *l, hl_error *err)
         return hl_hdf_fail(
             err, HL_ERR_DATA, l->file, l->path,
             "found type uint8, which is divided by 255, but a clip is set for it: drop the clip");
-    if ((int64_t)h->dim[y] > g->most_height)
-        g->most_height = (int64_t)h->dim[y];
-    if ((int64_t)h->dim[y + 1] > g->most_width)
-        g->most_width = (int64_t)h->dim[y + 1];
+    widen(g, (int64_t)h->dim[y], (int64_t)h->dim[y + 1]);
     g->floats |= !h->bytes;
     return HL_OK;
 }
@@ -132,7 +164,9 @@ static hl_status check_key(demos *all, int64_t demo, demo_group *g, int k, hl_er
     if (status == HL_OK && g == &all->group[DEMO_ACTION])
         all->demo[demo].steps = (int64_t)l.h->dim[0];
     if (status == HL_OK)
-        status = g->image ? check_image(g, &l, err) : check_vector(g, k, &l, err);
+        status = !g->image   ? check_vector(g, k, &l, err)
+                 : l.h->jpeg ? check_jpeg(all, demo, g, &l, err)
+                             : check_image(g, &l, err);
     if (l.type >= 0)
         H5Tclose(l.type);
     return status;

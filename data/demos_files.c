@@ -155,6 +155,8 @@ static hl_status describe(demos *all, demo_handle *h, hid_t file, const char *pa
         h->rank = H5Sget_simple_extent_ndims(space);
         h->bytes = H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 &&
                    H5Tget_sign(type) == H5T_SGN_NONE;
+        h->jpeg = h->rank == 2 && all->file[all->demo[h->demo].file].jpeg &&
+                  demos_group_of(all, h->key)->image;
         if (h->rank < 0 || h->rank > HL_HDF_RANK || H5Sget_simple_extent_dims(space, h->dim, NULL) < 0)
             status = HL_ERR_DATA;
     }

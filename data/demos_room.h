@@ -4,7 +4,9 @@
 
 #include "base/memory.h"
 #include "data/hdf5_query.h"
-#include "data/demos.h"
+#include "data/demo_format.h"
+
+#include <sys/types.h>
 
 enum { DEMO_ACTION = HL_SENSES, DEMO_GROUPS };  /* the senses, and the action after them */
 enum { DEMOS_HANDLES = 256, DEMOS_FILES = 64 }; /* data sets and files held open at most */
@@ -15,6 +17,14 @@ typedef struct demo_key {
     int64_t size;     /* elements per step of a vector, 0 until the first demonstration says; images: 0 */
     int64_t first;    /* its place among the group's elements */
 } demo_key;
+
+/* Frames of a demonstration as its file holds them: pixels, or JPEG padded with zeros. */
+typedef struct demo_frames {
+    hl_pixels pixels; /* of one frame, without its data */
+    const void *rows; /* consecutive frames, as stored */
+    size_t row;       /* bytes of one of them */
+    bool jpeg;
+} demo_frames;
 
 /* A sense or the action: where it comes from and how it is turned into samples. */
 typedef struct demo_group {
@@ -33,41 +43,34 @@ typedef struct demo_group {
     hl_normalize_mode normalize;
     double floor;
     int64_t most_height, most_width; /* of any frame */
+    int64_t most_packed;             /* bytes of any JPEG with its padding; 0: none is */
     bool floats;                     /* some frames are not uint8 */
     hl_resizer *resizer;
-    float *cache;      /* vectors: [steps of all demos, size], as stored; or NULL */
-    hl_pixels *frames; /* images: [demos] their frames as stored; or NULL */
+    float *cache;        /* vectors: [steps of all demos, size], as stored; or NULL */
+    demo_frames *frames; /* images: [demos] their frames as stored; or NULL */
 } demo_group;
 
 typedef struct demo_file {
     const char *path;
+    dev_t device; /* with the inode: which file it is, whatever its path */
+    ino_t inode;
     hid_t id; /* negative: closed */
     uint64_t used;
     bool upside_down; /* its images */
+    bool jpeg;        /* those of rank 2 are JPEG */
 } demo_file;
 
 typedef struct demonstration {
     int64_t file;
     const char *group; /* its keys are below: "/data/demo_0", or "" for the whole file */
     int64_t steps;
-    int64_t first; /* its first step among the steps of all demos */
-    unsigned has;  /* bit s: has sense s */
+    int64_t first;                   /* its first step among the steps of all demos */
+    unsigned has;                    /* bit s: has sense s */
+    int64_t jpeg_height, jpeg_width; /* of its frames, where they are JPEG */
     hl_split split;
 } demonstration;
 
 typedef struct demos demos;
-
-/* A layout of files: what is one, where its demonstrations are, and what it tells of their frames. */
-typedef struct demo_format {
-    const char *name;
-    const char *looks_like; /* "robomimic's layout (/data/demo_0/actions, ...)" */
-    const char *actions;    /* the key of the actions, unless options name others */
-    bool (*is)(hid_t file);
-    /* Adds the demonstrations of a file that is one (demos_add). */
-    hl_status (*list)(demos *all, int64_t file, hid_t id, const hl_demos_options *o, hl_error *err);
-} demo_format;
-
-extern const demo_format demo_robomimic;
 
 /* An open data set: libhdf5's chunk cache lives as long as it does. */
 typedef struct demo_handle {
@@ -77,6 +80,7 @@ typedef struct demo_handle {
     int rank;
     hsize_t dim[HL_HDF_RANK];
     bool bytes;         /* uint8 */
+    bool jpeg;          /* its rows are JPEG frames */
     size_t chunk_cache; /* bytes it may hold */
     uint64_t used;
 } demo_handle;
@@ -103,9 +107,10 @@ struct demos {
     int n_handles, open_files;
     size_t chunk_cache, chunk_used; /* budget, and what the open data sets may hold */
     uint64_t clock;
-    void *scratch; /* one window, as stored */
-    float *column; /* one key of a vector before it is put among the others */
-    int64_t block; /* steps of a vector group that fit scratch and column, at least frames */
+    void *scratch;     /* one window, as stored */
+    uint8_t *unpacked; /* one frame that was JPEG */
+    float *column;     /* one key of a vector before it is put among the others */
+    int64_t block;     /* steps of a vector group that fit scratch and column, at least frames */
     char warning[512];
 };
 
@@ -117,8 +122,10 @@ void demos_close_files(demos *all);
 void demos_path(const demos *all, int64_t demo, const char *key, char path[HL_HDF_PATH]);
 demo_group *demos_group_of(demos *all, int key);
 
-/* demos_split.c: which demonstrations are used, and for what. */
+/* demos_split.c: which files there are and of what format (NULL: any); which demonstrations are used, and for
+ * what. */
 static const hl_split demos_undecided = HL_SPLITS; /* of a demonstration that is drawn by valid_fraction */
+const demo_format *demos_format(hl_demos_format which);
 hl_status demos_add(demos *all, int64_t file, const char *group, hl_split split, hl_error *err);
 hl_status demos_find_files(demos *all, const hl_demos_options *o, hl_error *err);
 hl_status demos_find_demos(demos *all, const hl_demos_options *o, hl_error *err);
@@ -126,14 +133,21 @@ hl_status demos_find_demos(demos *all, const hl_demos_options *o, hl_error *err)
 /* demos_check.c: lengths, types and shapes of every demonstration. */
 hl_status demos_check_demos(demos *all, hl_error *err);
 
-/* demos_read.c */
+/* demos_steps.c */
 /* Steps [begin, begin+n) of a vector group as stored, n <= block: [n, size], valid until the next call. */
 const float *demos_vectors(demos *all, int64_t demo, int g, int64_t begin, int64_t n, hl_error *err);
 /* Frames [begin, begin+n) of an image group as stored, into `to` (NULL: nothing is read), and what they
  * are. */
-hl_status demos_frames(demos *all, int64_t demo, int g, int64_t begin, int64_t n, void *to, hl_pixels *what,
+hl_status demos_frames(demos *all, int64_t demo, int g, int64_t begin, int64_t n, void *to, demo_frames *f,
                        hl_error *err);
-size_t demos_frame_bytes(const hl_pixels *m);
+/* One row of them, which is this step, as pixels: valid until the next call, or as long as the rows are. */
+hl_status demos_frame(demos *all, int64_t demo, int g, const demo_frames *f, int64_t row, int64_t step,
+                      hl_pixels *out, hl_error *err);
+/* What is wrong with a pixel, as a sentence. */
+hl_status demos_bad_pixel(const demos *all, int64_t demo, int g, int64_t step, const hl_bad_pixel *bad,
+                          hl_error *err);
+
+/* demos_read.c */
 hl_status demos_read(hl_dataset *d, hl_split split, int64_t index, hl_sample *out, hl_error *err);
 
 /* demos_stats.c */

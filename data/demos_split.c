@@ -41,14 +41,16 @@ static hl_status expand(const char *pattern, hl_hdf_names *names, hl_error *err)
     return status;
 }
 
-/* Two patterns may match the same file: it counts once. */
-static bool seen(const demos *all, const char *path)
+/* Two patterns may match the same file: it counts once.  Fills in what tells files apart. */
+static bool seen(const demos *all, demo_file *f)
 {
-    struct stat a, b;
-    if (stat(path, &a) != 0)
+    struct stat s;
+    if (stat(f->path, &s) != 0)
         return false; /* opening it will say why */
+    f->device = s.st_dev;
+    f->inode = s.st_ino;
     for (int64_t i = 0; i < all->n_files; i++)
-        if (stat(all->file[i].path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        if (all->file[i].device == f->device && all->file[i].inode == f->inode)
             return true;
     return false;
 }
@@ -64,12 +66,10 @@ hl_status demos_find_files(demos *all, const hl_demos_options *o, hl_error *err)
         status = all->file ? HL_OK : no_memory(err, "file names");
     }
     for (int64_t i = 0; status == HL_OK && i < names.count; i++) {
-        if (seen(all, names.name[i]))
-            continue;
         demo_file f = {.path = hl_arena_strdup(all->arena, names.name[i]), .id = -1};
         if (!f.path)
             status = no_memory(err, "file names");
-        else
+        else if (!seen(all, &f))
             all->file[all->n_files++] = f;
     }
     hl_hdf_names_free(&names);
@@ -95,8 +95,13 @@ hl_status demos_add(demos *all, int64_t file, const char *group, hl_split split,
     return HL_OK;
 }
 
-static const demo_format *const formats[] = {&demo_robomimic};
+static const demo_format *const formats[] = {&demo_robomimic, &demo_aloha};
 enum { FORMATS = sizeof formats / sizeof *formats };
+
+const demo_format *demos_format(hl_demos_format which)
+{
+    return which == HL_DEMOS_ANY ? NULL : formats[which - HL_DEMOS_ROBOMIMIC];
+}
 
 /* What the first file is, unless options say it, all others must be. */
 static hl_status check_format(demos *all, hid_t id, const char *file, hl_error *err)

@@ -44,24 +44,22 @@ static hl_status cache_images(demos *all, int which, hl_error *err)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the index of cached images");
     for (int64_t i = 0; i < all->n_demos; i++) {
         const demonstration *d = &all->demo[i];
-        hl_pixels what;
+        demo_frames *f = &g->frames[i];
         size_t bytes;
         if (!(d->has >> which & 1u))
             continue;
-        if (demos_frames(all, i, which, 0, 0, NULL, &what, err) != HL_OK)
+        if (demos_frames(all, i, which, 0, 0, NULL, f, err) != HL_OK)
             return HL_ERR_DATA;
-        void *pixels = hl_size_mul((size_t)d->steps, demos_frame_bytes(&what), &bytes) ? hl_alloc(bytes, 1)
-                                                                                       : NULL;
-        if (!pixels)
+        void *rows = hl_size_mul((size_t)d->steps, f->row, &bytes) ? hl_alloc(bytes, 1) : NULL;
+        if (!rows)
             return hl_fail(
                 err, HL_ERR_MEMORY,
                 "no memory to cache the %s frames of %s (demonstration %lld of %lld): use cache: low_dim "
                 "or none instead",
                 g->name, all->file[d->file].path, (long long)(i + 1), (long long)all->n_demos);
-        g->frames[i].data = pixels; /* the data set's from here on, even if reading fails */
-        if (demos_frames(all, i, which, 0, d->steps, pixels, &what, err) != HL_OK)
+        f->rows = rows; /* the data set's from here on, even if reading fails */
+        if (demos_frames(all, i, which, 0, d->steps, rows, f, err) != HL_OK)
             return HL_ERR_DATA;
-        g->frames[i] = what;
     }
     return HL_OK;
 }

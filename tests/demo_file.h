@@ -154,7 +154,7 @@ static inline hid_t make_file(const char *path, int n, const demo_spec *spec)
 static inline hl_demos_options demo_options(const char *const *files)
 {
     static const char *const rgb_key[] = {"obs/rgb"}, *const joint_key[] = {"obs/joints"};
-    hl_demos_options o = {.files = files, .n_files = 1};
+    hl_demos_options o = {.format = HL_DEMOS_ROBOMIMIC, .files = files, .n_files = 1};
     o.sense[HL_VISUAL] = (hl_demos_sense){.keys = rgb_key, .n_keys = 1};
     o.sense[HL_PROPRIOCEPTIVE] = (hl_demos_sense){.keys = joint_key, .n_keys = 1, .pad = true};
     o.action = (hl_demos_action){.pad = true, .mask_padding = true};

@@ -158,7 +158,7 @@ static void layouts(void **state)
     put(file, "action", H5T_IEEE_F32LE, H5T_IEEE_F32LE, 2, dim, NULL, NULL);
     put(file, "observations/qpos", H5T_IEEE_F32LE, H5T_IEEE_F32LE, 2, dim, NULL, NULL);
     H5Fclose(file);
-    refuse_data(": /: found action, observations", "expected robomimic's layout", "");
+    refuse_data(": found ALOHA's layout", "expected robomimic's layout", "");
     file = H5Fcreate(FILE_NAME, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     put(file, "params/weight", H5T_IEEE_F32LE, H5T_IEEE_F32LE, 2, dim, NULL, NULL);
     H5Fclose(file);
