@@ -22,8 +22,11 @@ static hl_status list(demos *all, int64_t file, hid_t id, const hl_demos_options
     return status == HL_OK ? demos_add(all, file, "", demos_undecided, err) : status;
 }
 
+static const char *const per_step[] = {"action", "observations/", NULL};
+
 const demo_format demo_aloha = {.name = "aloha",
                                 .looks_like = "ALOHA's layout (/action, /observations/qpos, ...)",
                                 .actions = "action",
+                                .per_step = per_step,
                                 .is = is,
                                 .list = list};

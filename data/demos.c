@@ -213,8 +213,17 @@ static void close_demos(hl_dataset *d)
     hl_free(all->unpacked);
     hl_free(all->column);
     hl_free(all->demo);
+    json_decref(all->faults);
     hl_arena_free(all->arena);
     hl_free(all);
+}
+
+hl_status demos_name_actions(demos *all, hl_error *err)
+{
+    demo_group *g = &all->group[DEMO_ACTION];
+    if (g->n_keys || !all->format || copy_keys(all, g, &all->format->actions, 1))
+        return HL_OK;
+    return hl_fail(err, HL_ERR_MEMORY, "no memory to open a data set");
 }
 
 static hl_status open_all(demos *all, const hl_demos_options *o, hl_error *err)
@@ -222,9 +231,8 @@ static hl_status open_all(demos *all, const hl_demos_options *o, hl_error *err)
     hl_status status = demos_find_files(all, o, err);
     if (status == HL_OK)
         status = demos_find_demos(all, o, err);
-    if (status == HL_OK && !o->action.n_keys &&
-        !copy_keys(all, &all->group[DEMO_ACTION], &all->format->actions, 1))
-        status = hl_fail(err, HL_ERR_MEMORY, "no memory to open a data set");
+    if (status == HL_OK)
+        status = demos_name_actions(all, err);
     if (status == HL_OK)
         status = demos_check_demos(all, err);
     if (status == HL_OK && (!index_samples(all) || !make_scratch(all)))
@@ -237,22 +245,29 @@ static hl_status open_all(demos *all, const hl_demos_options *o, hl_error *err)
     return status;
 }
 
-hl_dataset *hl_demos_open(const hl_demos_options *options, const hl_data_shape *shape, hl_error *err)
+demos *demos_new(const hl_demos_options *o, const hl_data_shape *shape, hl_error *err)
 {
-    if (check_options(options, shape, err) != HL_OK)
+    if (check_options(o, shape, err) != HL_OK)
         return NULL;
     demos *all = hl_alloc(1, sizeof *all);
     if (all)
         all->arena = hl_arena_new();
-    if (!all || !all->arena || !copy_options(all, options, shape)) {
+    if (!all || !all->arena || !copy_options(all, o, shape)) {
         hl_fail(err, HL_ERR_MEMORY, "no memory to open a data set");
         if (all)
             hl_arena_free(all->arena);
         hl_free(all);
         return NULL;
     }
-    all->base = (hl_dataset){
-        .name = "demonstrations", .shape = *shape, .read = demos_read, .close = close_demos};
+    all->base = (hl_dataset){.shape = *shape, .read = demos_read, .close = close_demos};
+    return all;
+}
+
+hl_dataset *hl_demos_open(const hl_demos_options *options, const hl_data_shape *shape, hl_error *err)
+{
+    demos *all = demos_new(options, shape, err);
+    if (!all)
+        return NULL;
     hl_hdf5_scope scope = hl_hdf5_begin();
     hl_status status = open_all(all, options, err);
     hl_hdf5_end(scope);

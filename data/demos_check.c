@@ -161,7 +161,7 @@ static hl_status check_key(demos *all, int64_t demo, demo_group *g, int k, hl_er
     hl_status status = look_at(all, demo, g, k, &l, err);
     if (status == HL_OK)
         status = check_length(all, demo, g, &l, err);
-    if (status == HL_OK && g == &all->group[DEMO_ACTION])
+    if (l.h && l.h->rank > 0 && g == &all->group[DEMO_ACTION]) /* whatever num_samples says */
         all->demo[demo].steps = (int64_t)l.h->dim[0];
     if (status == HL_OK)
         status = !g->image   ? check_vector(g, k, &l, err)
@@ -192,32 +192,50 @@ static hl_status check_size(const demos *all, int64_t demo, demo_group *g, hl_er
                        size < g->wanted ? "; pad them with zeros (pad: zero)" : "");
 }
 
-static hl_status check_group(demos *all, int64_t demo, int which, hl_error *err)
+static hl_status check_keys(demos *all, int64_t demo, demo_group *g, hl_error *err)
 {
-    demo_group *g = &all->group[which];
-    const char *missing = NULL, *there = NULL;
-    hid_t file = demos_file(all, all->demo[demo].file, err);
-    if (file < 0)
-        return HL_ERR_IO;
+    bool sound = true;
     for (int k = 0; k < g->n_keys; k++) {
         char path[HL_HDF_PATH];
         demos_path(all, demo, g->key[k].path, path);
-        if (hl_hdf_exists(file, path))
-            there = g->key[k].path;
-        else if (!missing)
-            missing = g->key[k].path;
-    }
-    if (missing && g->optional && !there)
-        return HL_OK;
-    if (missing)
-        return missing_key(all, demo, missing, there, err);
-    all->demo[demo].has |= 1u << which;
-    for (int k = 0; k < g->n_keys; k++) {
         hl_status status = check_key(all, demo, g, k, err);
+        sound &= status == HL_OK;
+        status = demos_fault(all, file_of(all, demo), path, status, err);
         if (status != HL_OK)
             return status;
     }
-    return g->image ? HL_OK : check_size(all, demo, g, err);
+    if (!sound || g->image)
+        return HL_OK;
+    return demos_fault(all, file_of(all, demo), NULL, check_size(all, demo, g, err), err);
+}
+
+static hl_status check_group(demos *all, int64_t demo, int which, hl_error *err)
+{
+    demo_group *g = &all->group[which];
+    const char *there = NULL;
+    int missing = 0;
+    hid_t file = demos_file(all, all->demo[demo].file, err);
+    if (file < 0)
+        return HL_ERR_IO;
+    for (int pass = 0; pass < 2; pass++) /* what there is beside a missing key helps to name it */
+        for (int k = 0; k < g->n_keys; k++) {
+            char path[HL_HDF_PATH];
+            demos_path(all, demo, g->key[k].path, path);
+            bool exists = hl_hdf_exists(file, path);
+            if (pass == 0 && exists)
+                there = g->key[k].path;
+            if (pass == 0 || exists || (g->optional && !there))
+                continue;
+            missing++;
+            hl_status status = missing_key(all, demo, g->key[k].path, there, err);
+            status = demos_fault(all, file_of(all, demo), path, status, err);
+            if (status != HL_OK)
+                return status;
+        }
+    if (missing || (g->optional && !there))
+        return HL_OK;
+    all->demo[demo].has |= 1u << which;
+    return check_keys(all, demo, g, err);
 }
 
 /* num_samples, where it is given, counts the actions. */
@@ -246,7 +264,7 @@ static hl_status check_num_samples(demos *all, int64_t demo, hl_error *err)
 hl_status demos_check_demos(demos *all, hl_error *err)
 {
     for (int64_t i = 0; i < all->n_demos; i++) {
-        hl_status status = check_num_samples(all, i, err);
+        hl_status status = demos_fault(all, file_of(all, i), NULL, check_num_samples(all, i, err), err);
         if (status == HL_OK)
             status = check_group(all, i, DEMO_ACTION, err);
         for (int s = 0; status == HL_OK && s < HL_SENSES; s++)

@@ -6,6 +6,7 @@
 #include "data/hdf5_query.h"
 #include "data/demo_format.h"
 
+#include <jansson.h>
 #include <sys/types.h>
 
 enum { DEMO_ACTION = HL_SENSES, DEMO_GROUPS };  /* the senses, and the action after them */
@@ -88,6 +89,7 @@ typedef struct demo_handle {
 struct demos {
     hl_dataset base;
     const demo_format *format; /* of every file; NULL until the first one tells */
+    json_t *faults;            /* of a check that goes on after a fault (data/check.h); else NULL */
     hl_arena *arena;           /* names and tables */
     demo_group group[DEMO_GROUPS];
     int n_keys;
@@ -113,6 +115,18 @@ struct demos {
     int64_t block;     /* steps of a vector group that fit scratch and column, at least frames */
     char warning[512];
 };
+
+/* demos.c: the data set before any file is looked at, to be closed as any other. */
+demos *demos_new(const hl_demos_options *o, const hl_data_shape *shape, hl_error *err);
+/* After the demonstrations are found: the action, where options do not name its keys. */
+hl_status demos_name_actions(demos *all, hl_error *err);
+
+/* demos_fault.c */
+/* What opening does about a fault: gives it back.  What a check does: notes it and goes on (HL_OK), unless it
+ * is a lack of memory.  file and path are where it lies; path may be NULL. */
+hl_status demos_fault(demos *all, const char *file, const char *path, hl_status status, hl_error *err);
+/* What does not stop training; opening says nothing. */
+hl_status demos_warn(demos *all, const char *file, const char *path, const char *text, hl_error *err);
 
 /* demos_files.c: files and data sets, opened on demand, the least recently used closed. */
 hid_t demos_file(demos *all, int64_t file, hl_error *err);

@@ -60,7 +60,7 @@ hl_status demos_find_files(demos *all, const hl_demos_options *o, hl_error *err)
     hl_hdf_names names = {0};
     hl_status status = HL_OK;
     for (int i = 0; status == HL_OK && i < o->n_files; i++)
-        status = expand(o->files[i], &names, err);
+        status = demos_fault(all, o->files[i], NULL, expand(o->files[i], &names, err), err);
     if (status == HL_OK) {
         all->file = hl_arena_alloc(all->arena, (size_t)names.count, sizeof *all->file);
         status = all->file ? HL_OK : no_memory(err, "file names");
@@ -158,13 +158,13 @@ hl_status demos_find_demos(demos *all, const hl_demos_options *o, hl_error *err)
 {
     hl_status status = HL_OK;
     for (int64_t i = 0; status == HL_OK && i < all->n_files; i++)
-        status = demos_of_file(all, i, o, err);
+        status = demos_fault(all, all->file[i].path, NULL, demos_of_file(all, i, o, err), err);
     if (status != HL_OK)
         return status;
     draw(all, o);
     for (int64_t i = 0; i < all->n_demos; i++)
         all->n_split[all->demo[i].split]++;
-    if (all->n_split[HL_TRAIN] == 0)
+    if (all->n_split[HL_TRAIN] == 0 && !json_array_size(all->faults))
         return hl_fail(err, HL_ERR_DATA, "%s%s: no demonstration is left to train on%s%s", all->file[0].path,
                        all->n_files > 1 ? " and others" : "", o->train_mask ? ": empty mask " : "",
                        o->train_mask ? o->train_mask : "");

@@ -10,7 +10,7 @@
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} parts[] = {{"info", hl_data_info}, {"export", hl_data_export}};
+} parts[] = {{"info", hl_data_info}, {"check", hl_data_check_command}, {"export", hl_data_export}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 int hl_command_data(int argc, char **argv)

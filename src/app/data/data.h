@@ -3,6 +3,7 @@
 #define HL_APP_DATA_DATA_H
 
 int hl_data_info(int argc, char **argv);
+int hl_data_check_command(int argc, char **argv);
 int hl_data_export(int argc, char **argv);
 
 #endif
