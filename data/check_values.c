@@ -148,8 +148,9 @@ static hl_status read_all(values *v, hl_error *err)
             status = look_at_block(v, t, n, rows, err);
             continue;
         }
-        hl_hdf_fail(&fault, HL_ERR_DATA, "steps", NULL, "%lld to %lld cannot be read", (long long)t,
-                    (long long)(t + n - 1));
+        hl_hdf5_fail(&fault, HL_ERR_DATA, "steps %lld to %lld cannot be read", (long long)t,
+                     (long long)(t + n - 1));
+        (void)H5Eclear2(H5E_DEFAULT);
         if (!v->unread.count++)
             snprintf(v->unread.first, sizeof v->unread.first, "%.300s", fault.message);
     }

@@ -206,7 +206,9 @@ static hl_status check_keys(demos *all, int64_t demo, demo_group *g, hl_error *e
     }
     if (!sound || g->image)
         return HL_OK;
-    return demos_fault(all, file_of(all, demo), NULL, check_size(all, demo, g, err), err);
+    char path[HL_HDF_PATH];
+    demos_path(all, demo, g->key[0].path, path);
+    return demos_fault(all, file_of(all, demo), path, check_size(all, demo, g, err), err);
 }
 
 static hl_status check_group(demos *all, int64_t demo, int which, hl_error *err)
@@ -264,7 +266,9 @@ static hl_status check_num_samples(demos *all, int64_t demo, hl_error *err)
 hl_status demos_check_demos(demos *all, hl_error *err)
 {
     for (int64_t i = 0; i < all->n_demos; i++) {
-        hl_status status = demos_fault(all, file_of(all, i), NULL, check_num_samples(all, i, err), err);
+        char path[HL_HDF_PATH];
+        demos_path(all, i, NULL, path);
+        hl_status status = demos_fault(all, file_of(all, i), path, check_num_samples(all, i, err), err);
         if (status == HL_OK)
             status = check_group(all, i, DEMO_ACTION, err);
         for (int s = 0; status == HL_OK && s < HL_SENSES; s++)

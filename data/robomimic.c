@@ -171,7 +171,7 @@ static hl_status list(demos *all, int64_t file, hid_t id, const hl_demos_options
     hl_hdf_names names;
     int64_t before = all->n_demos;
     const char *path = all->file[file].path;
-    hl_status status = image_convention(all, file, id, err);
+    hl_status status = demos_fault(all, path, "/data", image_convention(all, file, id, err), err);
     if (status == HL_OK)
         status = hl_hdf_list(id, "/data", path, &names, err);
     if (status != HL_OK)
@@ -186,7 +186,7 @@ static hl_status list(demos *all, int64_t file, hid_t id, const hl_demos_options
     hl_hdf_names_free(&names);
     if (status == HL_OK && all->n_demos == before && !o->train_mask && !o->valid_mask)
         status = hl_hdf_fail(err, HL_ERR_DATA, path, "/data", "found no groups, expected demo_0, ...");
-    return status;
+    return demos_fault(all, path, "/data", status, err);
 }
 
 static const char *const per_step[] = {"actions", "action_dict/", "obs/",   "next_obs/",

@@ -177,8 +177,8 @@ static void values_and_copies(void **state)
     H5Dclose(set);
     H5Fclose(file);
     json_t *r = check_files();
-    TOLD(r, "error", "/data/demo_1/obs/joints", "steps: 0 to 4 cannot be read");
-    TOLD(r, "error", "/data/demo_1/obs/rgb", "steps: 0 to 4 cannot be read");
+    TOLD(r, "error", "/data/demo_1/obs/joints", "steps 0 to 4 cannot be read");
+    TOLD(r, "error", "/data/demo_1/obs/rgb", "steps 0 to 4 cannot be read");
     assert_int_equal(number(r, "errors"), 2); /* of the copy joints can be read: it is none any more */
     json_decref(r);
 
@@ -265,7 +265,8 @@ static void nothing(void **state)
     json_decref(r);
     H5Fclose(H5Fcreate(FILE_NAME, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
     r = check_files();
-    TOLD(r, "error", "", "found nothing, expected robomimic's layout (/data/demo_0/actions, ...) or ALOHA's");
+    TOLD(r, "error", "",
+         "/: found nothing, expected robomimic's layout (/data/demo_0/actions, ...) or ALOHA's");
     json_decref(r);
 }
 
