@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "data/demo_format.h"
 #include "data/describe_room.h"
 
 #include <stdio.h>
@@ -186,15 +187,13 @@ static hl_status add_masks(description *d, hl_error *err)
 
 static const char *guess_format(hid_t id)
 {
-    if (hl_hdf_is(id, "data", H5I_GROUP)) {
+    if (demo_robomimic.is(id)) {
         hid_t data = H5Gopen2(id, "data", H5P_DEFAULT);
         bool libero = H5Aexists(data, "bddl_file_name") > 0 || H5Aexists(data, "macros_image_convention") > 0;
         H5Gclose(data);
-        return libero ? "libero" : "robomimic";
+        return libero ? "libero" : demo_robomimic.name;
     }
-    if (hl_hdf_is(id, "action", H5I_DATASET) && hl_hdf_is(id, "observations", H5I_GROUP))
-        return "aloha";
-    return "hdf5";
+    return demo_aloha.is(id) ? demo_aloha.name : "hdf5";
 }
 
 static hl_status describe_all(description *d, hl_error *err)

@@ -7,7 +7,6 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static hl_status check_options(const char *path, const hl_robomimic_writer_options *o, hl_error *err)
 {
@@ -17,18 +16,12 @@ static hl_status check_options(const char *path, const hl_robomimic_writer_optio
         return hl_fail(err, HL_ERR_USAGE,
                        "%s: %lld action dimensions, %lld state elements, gzip %d: out of range", path,
                        (long long)o->action, (long long)o->states, o->gzip);
-    for (int i = 0; i < o->n_fields; i++) {
-        const hl_field *f = &o->fields[i];
-        bool image = f->kind != HL_FIELD_VECTOR;
-        if (!f->key || !*f->key || strchr(f->key, '/'))
+    hl_status status = hl_fields_check(path, o->fields, o->n_fields, err);
+    if (status != HL_OK)
+        return status;
+    for (int i = 0; i < o->n_fields; i++)
+        if (strchr(o->fields[i].key, '/'))
             return hl_fail(err, HL_ERR_USAGE, "%s: the key of field %d is not a plain name", path, i);
-        if (image ? f->height < 1 || f->width < 1 || f->height > 32768 || f->width > 32768
-                  : f->size < 1 || f->size > most)
-            return hl_fail(err, HL_ERR_USAGE, "%s: field %s has no elements, or too many", path, f->key);
-        for (int k = 0; k < i; k++)
-            if (!strcmp(f->key, o->fields[k].key))
-                return hl_fail(err, HL_ERR_USAGE, "%s: field %s is given twice", path, f->key);
-    }
     json_t *json = o->env_args ? json_loads(o->env_args, JSON_REJECT_DUPLICATES, NULL) : json_object();
     bool object = json_is_object(json);
     json_decref(json);
@@ -62,13 +55,6 @@ static bool copy_options(hl_robomimic_writer *w, const char *path, const hl_robo
     return w->row != NULL;
 }
 
-static hl_status exists_already(const hl_robomimic_writer *w, hl_error *err)
-{
-    if (w->o.overwrite || access(w->path, F_OK) != 0)
-        return HL_OK;
-    return hl_fail(err, HL_ERR_IO, "%s: the file exists already; remove it or choose another name", w->path);
-}
-
 /* Variable length UTF-8, as h5py writes a str. */
 static herr_t write_text(hid_t object, const char *name, const char *text)
 {
@@ -87,7 +73,7 @@ static herr_t write_text(hid_t object, const char *name, const char *text)
 
 static hl_status begin(hl_robomimic_writer *w, hl_error *err)
 {
-    hl_status status = exists_already(w, err);
+    hl_status status = hl_may_write(w->path, w->o.overwrite, err);
     if (status == HL_OK)
         status = hl_hdf_sink_new(w->path, &w->sink, err);
     if (status != HL_OK)
@@ -186,7 +172,7 @@ static hl_status finish(hl_robomimic_writer *w, hl_error *err)
     if (status == HL_OK)
         status = verify(w, err);
     if (status == HL_OK)
-        status = exists_already(w, err);
+        status = hl_may_write(w->path, w->o.overwrite, err);
     return status == HL_OK ? hl_hdf_sink_commit(w->sink, err) : status;
 }
 

@@ -11,41 +11,17 @@
 #ifndef HL_DATA_ROBOMIMIC_WRITE_H
 #define HL_DATA_ROBOMIMIC_WRITE_H
 
-#include "hl.h"
-
-typedef enum hl_field_kind {
-    HL_FIELD_RGB,   /* given as [3,H,W] in 0..1; stored as uint8, so within 1/510 */
-    HL_FIELD_DEPTH, /* given as [1,H,W] in 0..1; stored as it is */
-    HL_FIELD_VECTOR /* [D] */
-} hl_field_kind;
-
-typedef struct hl_field {
-    const char *key; /* below obs: "agentview_rgb" */
-    hl_field_kind kind;
-    int64_t height, width; /* images */
-    int64_t size;          /* vectors: D */
-} hl_field;
+#include "data/demo_write.h"
 
 typedef struct hl_robomimic_writer_options {
-    const hl_field *fields;
+    const hl_field *fields; /* keys below obs, plain names */
     int n_fields;
     int64_t action;       /* A */
     int64_t states;       /* elements of a simulator state, 0: no states */
     const char *env_args; /* JSON object: env_name, type, env_kwargs; NULL: {} */
-    int gzip;             /* 0 none, 1 fastest .. 9; images are then chunked frame by frame */
+    int gzip;             /* 0 none, 1 fastest .. 9 */
     bool overwrite;       /* else a file of that name is an error */
 } hl_robomimic_writer_options;
-
-/* One demonstration; nothing is kept after the call.  Values must be finite. */
-typedef struct hl_demo {
-    int64_t steps;              /* N >= 1 */
-    const float *actions;       /* [N, A] */
-    const float *states;        /* [N, states], NULL if there are none */
-    const float *rewards;       /* [N]; NULL: zeros */
-    const bool *dones;          /* [N]; NULL: the last step alone */
-    const float *const *fields; /* [n_fields] each [N, elements of the field] */
-    bool valid;                 /* mask/valid, else mask/train */
-} hl_demo;
 
 typedef struct hl_robomimic_writer hl_robomimic_writer;
 

@@ -3,7 +3,7 @@
 #define HL_DATA_ROBOMIMIC_WRITE_ROOM_H
 
 #include "base/memory.h"
-#include "data/hdf5_query.h"
+#include "data/demo_write_room.h"
 #include "data/hdf5_sink.h"
 #include "data/robomimic_write.h"
 
@@ -16,11 +16,9 @@ struct hl_robomimic_writer {
     int64_t demos, room, total;
     bool *valid; /* [demos] */
     bool failed, finished;
-    void *row; /* one frame as stored */
+    uint8_t *row; /* one RGB frame as stored */
 };
 
-/* Of one frame. */
-int64_t hl_field_elements(const hl_field *f);
 herr_t hl_write_integer(hid_t object, const char *name, int64_t value);
 hl_status hl_writer_failed(const hl_robomimic_writer *w, const char *path, hl_error *err);
 

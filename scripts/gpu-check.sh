@@ -67,6 +67,7 @@ PkgConfig pkg-config
 HDF5 libhdf5-dev
 yaml-0.1 libyaml-dev
 jansson libjansson-dev
+libjpeg libjpeg-dev
 cmocka libcmocka-dev
 DNNL libdnnl-dev
 CUDNN cuDNN 9 (libcudnn9-dev of NVIDIA)

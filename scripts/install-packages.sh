@@ -2,7 +2,7 @@
 # Installs what building and testing need and what is not there yet (Debian 12, Ubuntu 22.04 or newer).
 #     scripts/install-packages.sh [build|test|night]
 set -euo pipefail
-packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libyaml-dev libjansson-dev)
+packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libyaml-dev libjansson-dev libjpeg-dev)
 case ${1:-build} in
 test | night) packages+=(ccache clang clang-format libomp-dev libcmocka-dev python3 git) ;;&
 night) packages+=(chromium) ;;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/robomimic.h"
+#include "data/demos.h"
 
 #include "tests/temporary.h"
 
@@ -151,13 +151,13 @@ static inline hid_t make_file(const char *path, int n, const demo_spec *spec)
 }
 
 /* A camera and joints, both required, from these files. */
-static inline hl_robomimic_options demo_options(const char *const *files)
+static inline hl_demos_options demo_options(const char *const *files)
 {
     static const char *const rgb_key[] = {"obs/rgb"}, *const joint_key[] = {"obs/joints"};
-    hl_robomimic_options o = {.files = files, .n_files = 1};
-    o.sense[HL_VISUAL] = (hl_robomimic_sense){.keys = rgb_key, .n_keys = 1};
-    o.sense[HL_PROPRIOCEPTIVE] = (hl_robomimic_sense){.keys = joint_key, .n_keys = 1, .pad = true};
-    o.action = (hl_robomimic_action){.pad = true, .mask_padding = true};
+    hl_demos_options o = {.format = HL_DEMOS_ROBOMIMIC, .files = files, .n_files = 1};
+    o.sense[HL_VISUAL] = (hl_demos_sense){.keys = rgb_key, .n_keys = 1};
+    o.sense[HL_PROPRIOCEPTIVE] = (hl_demos_sense){.keys = joint_key, .n_keys = 1, .pad = true};
+    o.action = (hl_demos_action){.pad = true, .mask_padding = true};
     return o;
 }
 

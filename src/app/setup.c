@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "data/reach.h"
-#include "data/robomimic.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -10,7 +9,7 @@
 
 hl_trainer_options hl_setup_trainer(const hl_config *cfg)
 {
-    bool demonstrations = cfg->data.format == HL_FORMAT_ROBOMIMIC;
+    bool demonstrations = cfg->data.format != HL_FORMAT_REACH;
     hl_trainer_options o = {
         .model = hl_config_model(cfg),
         .weights = hl_config_loss(cfg),
@@ -67,15 +66,15 @@ static hl_dataset *open_reach(const hl_config *cfg, hl_data_shape shape, hl_erro
     return hl_reach_dataset_open(&o, shape, err);
 }
 
-static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, int pad, int missing,
-                                       double std_floor)
+static hl_demos_sense vector_sense(const hl_strings *keys, int normalize, int pad, int missing,
+                                   double std_floor)
 {
-    return (hl_robomimic_sense){.keys = (const char *const *)keys->at,
-                                .n_keys = keys->n,
-                                .optional = missing == HL_MISSING_ZERO,
-                                .pad = pad == HL_PAD_ZERO,
-                                .normalize = (hl_normalize_mode)normalize,
-                                .std_floor = (float)std_floor};
+    return (hl_demos_sense){.keys = (const char *const *)keys->at,
+                            .n_keys = keys->n,
+                            .optional = missing == HL_MISSING_ZERO,
+                            .pad = pad == HL_PAD_ZERO,
+                            .normalize = (hl_normalize_mode)normalize,
+                            .std_floor = (float)std_floor};
 }
 
 #define VECTOR_SENSE(name)                                                                                   \
@@ -83,7 +82,7 @@ static hl_robomimic_sense vector_sense(const hl_strings *keys, int normalize, in
                  cfg->data.obs.name.missing, cfg->data.obs.std_floor)
 
 #define IMAGE_SENSE(name)                                                                                    \
-    (hl_robomimic_sense)                                                                                     \
+    (hl_demos_sense)                                                                                         \
     {                                                                                                        \
         .keys = (const char *const *)cfg->data.obs.name.keys.at, .n_keys = cfg->data.obs.name.keys.n,        \
         .optional = cfg->data.obs.name.missing == HL_MISSING_ZERO,                                           \
@@ -108,17 +107,15 @@ static bool maps_a_sense(const hl_config *cfg, const hl_data_shape *shape)
     return any;
 }
 
-static hl_dataset *open_robomimic(const hl_config *cfg, hl_data_shape shape, hl_error *err)
+hl_demos_options hl_setup_demos(const hl_config *cfg)
 {
+    static const hl_demos_format formats[] = {[HL_FORMAT_ROBOMIMIC] = HL_DEMOS_ROBOMIMIC,
+                                              [HL_FORMAT_ALOHA] = HL_DEMOS_ALOHA,
+                                              [HL_FORMAT_AUTO] = HL_DEMOS_ANY};
     const char *train = cfg->data.split.train, *valid = cfg->data.split.valid;
-    if (!maps_a_sense(cfg, &shape)) {
-        hl_fail(err, HL_ERR_CONFIG,
-                "data.obs: no sense of model.senses has keys, the model would see nothing; name some as in "
-                "data.obs.visual.keys ('hl data info %s' lists what there is)",
-                cfg->data.files.at[0]);
-        return NULL;
-    }
-    hl_robomimic_options o = {
+    HL_ASSERT(cfg->data.format != HL_FORMAT_REACH);
+    hl_demos_options o = {
+        .format = formats[cfg->data.format],
         .files = (const char *const *)cfg->data.files.at,
         .n_files = cfg->data.files.n,
         .train_mask = train[0] ? train : NULL,
@@ -143,26 +140,38 @@ static hl_dataset *open_robomimic(const hl_config *cfg, hl_data_shape shape, hl_
     };
     o.sense[HL_DEPTH].clip[0] = (float)cfg->data.obs.depth.clip_min;
     o.sense[HL_DEPTH].clip[1] = (float)cfg->data.obs.depth.clip_max;
-    return hl_robomimic_open(&o, &shape, err);
+    return o;
+}
+
+static hl_dataset *open_demos(const hl_config *cfg, hl_data_shape shape, hl_error *err)
+{
+    if (!maps_a_sense(cfg, &shape)) {
+        hl_fail(err, HL_ERR_CONFIG,
+                "data.obs: no sense of model.senses has keys, the model would see nothing; name some as in "
+                "data.obs.visual.keys ('hl data info %s' lists what there is)",
+                cfg->data.files.at[0]);
+        return NULL;
+    }
+    hl_demos_options o = hl_setup_demos(cfg);
+    return hl_demos_open(&o, &shape, err);
 }
 
 hl_dataset *hl_setup_dataset(const hl_config *cfg, hl_error *err)
 {
     hl_model_options model = hl_config_model(cfg);
     hl_data_shape shape = hl_setup_data_shape(&model);
-    return cfg->data.format == HL_FORMAT_REACH ? open_reach(cfg, shape, err)
-                                               : open_robomimic(cfg, shape, err);
+    return cfg->data.format == HL_FORMAT_REACH ? open_reach(cfg, shape, err) : open_demos(cfg, shape, err);
 }
 
 void hl_setup_tell_data(const hl_config *cfg, const hl_dataset *data)
 {
-    if (cfg->data.format != HL_FORMAT_ROBOMIMIC)
+    if (cfg->data.format == HL_FORMAT_REACH)
         return;
     for (int s = 0; s < HL_SENSES; s++)
         if (data->shape.size[s] && !is_mapped(cfg, s))
             fprintf(stderr, "hl: %s: data.obs.%s.keys is empty, the model gets zeros for it\n",
                     hl_sense_name((hl_sense)s), hl_sense_name((hl_sense)s));
-    const char *slow = hl_robomimic_warning(data);
+    const char *slow = hl_demos_warning(data);
     if (slow)
         fprintf(stderr, "hl: %s\n", slow);
 }

@@ -4,12 +4,15 @@
 
 #include "app/config/config.h"
 #include "app/train/trainer.h"
+#include "data/demos.h"
 #include "io/checkpoint.h"
 
 hl_trainer_options hl_setup_trainer(const hl_config *cfg);
 hl_data_shape hl_setup_data_shape(const hl_model_options *o);
 /* NULL on error, which names the key or the file. */
 hl_dataset *hl_setup_dataset(const hl_config *cfg, hl_error *err);
+/* What the configuration says of its demonstrations; data.format is not reach.  Lives as long as cfg. */
+hl_demos_options hl_setup_demos(const hl_config *cfg);
 /* Tells on stderr, a line each, what a person should know before a long run on this data: senses of the model
  * that have no keys, and what will be slow. */
 void hl_setup_tell_data(const hl_config *cfg, const hl_dataset *data);

@@ -1,7 +1,7 @@
 /* The table, its defaults, reading, printing, documentation. Run with --write it writes docs/config.md. */
 #include "app/config/config_room.h"
 #include "data/image.h"
-#include "data/robomimic.h"
+#include "data/demos.h"
 
 #include "tests/config_case.h"
 #include "tests/temporary.h"
@@ -154,8 +154,7 @@ static void test_defaults(void **state)
     hl_lr_schedule schedule = hl_config_schedule(&c);
     assert_true(schedule.lr == 1e-4 && schedule.kind == HL_CONSTANT && schedule.steps == 1000);
     assert_string_equal(c.run.dir, "checkpoints/run");
-    assert_int_equal(c.data.action.keys.n, 1);
-    assert_string_equal(c.data.action.keys.at[0], "actions");
+    assert_int_equal(c.data.action.keys.n, 0);
     assert_int_equal(c.data.files.n, 0);
     assert_int_equal(c.stress.phases.n, 0);
     assert_true(c.stress.limits.p99_ms == INFINITY && c.stress.limits.peak_bytes == 0);

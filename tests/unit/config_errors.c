@@ -171,7 +171,7 @@ static void test_conflicts(void **state)
     assert_refuses("optim:\n  schedule: cosine\n  min_lr: 1e-5\n", OVERRIDES("optim.lr=1e-6"),
                    "override 'optim.lr=1e-6': optim.min_lr: 1e-05 is above optim.lr, which is 1e-06");
     assert_refuses("data: {format: robomimic}", NONE,
-                   "x.yaml:1:16: data.files: the list is empty, expected the files of data.format robomimic");
+                   "x.yaml:1:16: data.files: the list is empty, expected the files of the demonstrations");
     assert_refuses("data: {obs: {depth: {clip_min: 1}}}", NONE,
                    "x.yaml:1:32: data.obs.depth.clip_min: 1 is above clip_max, which is 0");
     assert_refuses("model: {temporal: {features: 3}}", NONE,

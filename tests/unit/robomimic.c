@@ -10,12 +10,12 @@ static sample_room room;
 static const char *const rgb_key[] = {"obs/rgb"}, *const joint_key[] = {"obs/joints"};
 static const char *files[] = {"test_robomimic.hdf5"};
 
-static hl_robomimic_options plain(void)
+static hl_demos_options plain(void)
 {
-    hl_robomimic_options o = {.files = files, .n_files = 1};
-    o.sense[HL_VISUAL] = (hl_robomimic_sense){.keys = rgb_key, .n_keys = 1, .optional = true};
-    o.sense[HL_PROPRIOCEPTIVE] = (hl_robomimic_sense){.keys = joint_key, .n_keys = 1, .pad = true};
-    o.action = (hl_robomimic_action){.pad = true, .mask_padding = true};
+    hl_demos_options o = {.files = files, .n_files = 1};
+    o.sense[HL_VISUAL] = (hl_demos_sense){.keys = rgb_key, .n_keys = 1, .optional = true};
+    o.sense[HL_PROPRIOCEPTIVE] = (hl_demos_sense){.keys = joint_key, .n_keys = 1, .pad = true};
+    o.action = (hl_demos_action){.pad = true, .mask_padding = true};
     return o;
 }
 
@@ -28,10 +28,10 @@ static hl_data_shape shape_of(int64_t image, int64_t frames)
     return s;
 }
 
-static hl_dataset *open_ok(const hl_robomimic_options *o, const hl_data_shape *shape)
+static hl_dataset *open_ok(const hl_demos_options *o, const hl_data_shape *shape)
 {
     hl_error err = {0};
-    hl_dataset *d = hl_robomimic_open(o, shape, &err);
+    hl_dataset *d = hl_demos_open(o, shape, &err);
     if (!d)
         fail_msg("%s", err.message);
     return d;
@@ -58,7 +58,7 @@ static void every_window(void **state)
     (void)state;
     H5Fclose(make_file(files[0], 3, spec));
     for (int k = 0; k < 3; k++) {
-        hl_robomimic_options o = plain();
+        hl_demos_options o = plain();
         hl_data_shape shape = shape_of(4, frames[k]);
         o.sense[HL_VISUAL].n_keys = 0;
         hl_dataset *d = open_ok(&o, &shape);
@@ -116,7 +116,7 @@ static void images(void **state)
     H5Gclose(data);
     H5Fclose(file);
     for (int flip = 0; flip < 2; flip++) {
-        hl_robomimic_options o = plain();
+        hl_demos_options o = plain();
         hl_data_shape shape = shape_of(3,
                                        3); /* 4x6 -> 3x3: neither axis divides evenly into the other's way */
         o.sense[HL_VISUAL].flip = flip ? HL_FLIP_AUTO : HL_FLIP_OFF;
@@ -135,8 +135,8 @@ static void images(void **state)
         assert_true(room.presence[HL_VISUAL] == 0 && room.presence[HL_PROPRIOCEPTIVE] == 1);
         for (int e = 0; e < 81; e++)
             assert_true(room.sense[HL_VISUAL][e] == 0);
-        assert_int_equal(hl_robomimic_present(d, HL_TRAIN, HL_VISUAL), 1);
-        assert_int_equal(hl_robomimic_demos(d, HL_TRAIN), 2);
+        assert_int_equal(hl_demos_present(d, HL_TRAIN, HL_VISUAL), 1);
+        assert_int_equal(hl_demos_count(d, HL_TRAIN), 2);
         hl_dataset_close(d);
     }
 }
@@ -147,7 +147,7 @@ static void bilinear(void **state)
     static const demo_spec spec[] = {{1, true, false}};
     (void)state;
     H5Fclose(make_file(files[0], 1, spec));
-    hl_robomimic_options o = plain();
+    hl_demos_options o = plain();
     hl_data_shape shape = shape_of(9, 1);
     o.sense[HL_VISUAL].resize = HL_RESIZE_BILINEAR;
     hl_dataset *d = open_ok(&o, &shape);
@@ -170,7 +170,7 @@ static void caches_agree(void **state)
     sample_room *want = calloc(SAMPLES, sizeof *want);
     (void)state;
     H5Fclose(make_file(files[0], 3, spec));
-    hl_robomimic_options o = plain();
+    hl_demos_options o = plain();
     hl_data_shape shape = shape_of(5, 3);
     o.sense[HL_PROPRIOCEPTIVE].normalize = HL_NORMALIZE_MEAN_STD;
     o.action.normalize = HL_NORMALIZE_MIN_MAX;
@@ -198,7 +198,7 @@ static void normalisation(void **state)
     put_mask(file, "mask/train", 2, train, false);
     put_mask(file, "mask/valid", 1, valid, true);
     H5Fclose(file);
-    hl_robomimic_options o = plain();
+    hl_demos_options o = plain();
     hl_data_shape shape = shape_of(4, 1);
     o.train_mask = "mask/train";
     o.valid_mask = "mask/valid";
@@ -235,7 +235,7 @@ static void constant_element(void **state)
     (void)state;
     H5Fclose(make_file(files[0], 1, spec));
     for (int mode = HL_NORMALIZE_MEAN_STD; mode <= HL_NORMALIZE_MIN_MAX; mode++) {
-        hl_robomimic_options o = plain();
+        hl_demos_options o = plain();
         hl_data_shape shape = shape_of(4, 1);
         o.sense[HL_PROPRIOCEPTIVE].normalize = mode;
         o.sense[HL_PROPRIOCEPTIVE].std_floor = 0.25f;
@@ -255,7 +255,7 @@ static void action_offset(void **state)
     (void)state;
     H5Fclose(make_file(files[0], 1, spec));
     for (int k = 0; k < 3; k++) {
-        hl_robomimic_options o = plain();
+        hl_demos_options o = plain();
         hl_data_shape shape = shape_of(4, 1);
         o.action.offset = offset[k];
         o.action.mask_padding = false;
@@ -280,7 +280,7 @@ static void order_and_split(void **state)
         spec[i].steps = i + 1;
     H5Fclose(make_file("test_robomimic_1.hdf5", 12, spec));
     H5Fclose(make_file("test_robomimic_2.hdf5", 2, spec));
-    hl_robomimic_options o = plain();
+    hl_demos_options o = plain();
     hl_data_shape shape = shape_of(4, 1);
     o.files = pattern;
     o.n_files = 2; /* the second is matched by the first: counted once */
@@ -300,8 +300,8 @@ static void order_and_split(void **state)
         o.seed = seed;
         d = open_ok(&o, &shape);
         hl_dataset *again = open_ok(&o, &shape);
-        assert_int_equal(hl_robomimic_demos(d, HL_VALID), 4);
-        assert_int_equal(hl_robomimic_demos(d, HL_TRAIN), 10);
+        assert_int_equal(hl_demos_count(d, HL_VALID), 4);
+        assert_int_equal(hl_demos_count(d, HL_TRAIN), 10);
         assert_int_equal(d->count[HL_TRAIN] + d->count[HL_VALID], 81);
         assert_int_equal(d->count[HL_VALID], again->count[HL_VALID]);
         differ += first >= 0 && d->count[HL_VALID] != first;
@@ -335,12 +335,12 @@ static void kinds_of_numbers(void **state)
     H5Tclose(boolean);
     H5Gclose(demo);
     H5Fclose(file);
-    hl_robomimic_options o = plain();
+    hl_demos_options o = plain();
     hl_data_shape shape = {.image = 2, .action = 2, .frames = 2};
     shape.size[HL_DEPTH] = 4;
     shape.size[HL_PROPRIOCEPTIVE] = 6;
-    o.sense[HL_DEPTH] = (hl_robomimic_sense){.keys = depth_key, .n_keys = 1, .clip = {1, 5}};
-    o.sense[HL_PROPRIOCEPTIVE] = (hl_robomimic_sense){.keys = mixed, .n_keys = 3};
+    o.sense[HL_DEPTH] = (hl_demos_sense){.keys = depth_key, .n_keys = 1, .clip = {1, 5}};
+    o.sense[HL_PROPRIOCEPTIVE] = (hl_demos_sense){.keys = mixed, .n_keys = 3};
     hl_dataset *d = open_ok(&o, &shape);
     read_ok(d, HL_TRAIN, 1, &room);
     static const float want_depth[8] = {0, 0, 0.25f, 0.75f, 1, 0, 0.5f, 1};
@@ -358,7 +358,7 @@ static void steady_state(void **state)
     static const demo_spec spec[] = {{20, true, true}, {20, true, false}};
     (void)state;
     H5Fclose(make_file(files[0], 2, spec));
-    hl_robomimic_options o = plain();
+    hl_demos_options o = plain();
     hl_data_shape shape = shape_of(7, 3);
     hl_dataset *d = open_ok(&o, &shape);
     uint64_t before = hl_alloc_count();

@@ -23,11 +23,11 @@ static void truncated(void **state)
     long size = ftell(f);
     fclose(f);
     for (long cut = size - 1; cut > 0; cut = cut * 7 / 8) {
-        hl_robomimic_options o = demo_options(files);
+        hl_demos_options o = demo_options(files);
         hl_data_shape shape = demo_shape();
         hl_error err = {0};
         assert_int_equal(truncate(FILE_NAME, cut), 0);
-        assert_null(hl_robomimic_open(&o, &shape, &err));
+        assert_null(hl_demos_open(&o, &shape, &err));
         assert_non_null(strstr(err.message, FILE_NAME));
         assert_non_null(strstr(err.message, cut < 8 ? "not an HDF5 file" : "truncated"));
         assert_int_equal(err.status, HL_ERR_DATA);
@@ -37,10 +37,10 @@ static void truncated(void **state)
 /* One damaged file: 1 opened, 0 refused with a sentence, 2 something that must not be. */
 static int try_damaged(void)
 {
-    hl_robomimic_options o = demo_options(files);
+    hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     hl_error err = {0};
-    hl_dataset *d = hl_robomimic_open(&o, &shape, &err);
+    hl_dataset *d = hl_demos_open(&o, &shape, &err);
     int result = d ? 1 : *err.message ? 0 : 2;
     for (int64_t i = 0; d && i < d->count[HL_TRAIN]; i++) {
         hl_sample s = sample_in(&room, &shape);
@@ -104,13 +104,13 @@ static void not_finite(void **state)
         put_floats(file, path[which], 2, dim, x);
         H5Fclose(file);
         for (int how = 0; how < 3; how++) {
-            hl_robomimic_options o = demo_options(files);
+            hl_demos_options o = demo_options(files);
             hl_data_shape shape = demo_shape();
             hl_error err = {0};
             o.cache = how == 1 ? HL_CACHE_LOW_DIM : HL_CACHE_NONE;
             o.sense[HL_PROPRIOCEPTIVE].normalize = how == 2 ? HL_NORMALIZE_MEAN_STD : HL_NORMALIZE_NONE;
             o.action.normalize = how == 2 ? HL_NORMALIZE_MIN_MAX : HL_NORMALIZE_NONE;
-            hl_dataset *d = hl_robomimic_open(&o, &shape, &err);
+            hl_dataset *d = hl_demos_open(&o, &shape, &err);
             assert_true(how == 0 ? d != NULL : d == NULL);
             for (int i = 0; d && i <= 7; i++) {
                 hl_sample s = sample_in(&room, &shape);
@@ -134,7 +134,7 @@ static void bad_pixels(void **state)
     for (int k = 0; k < 6; k++) { /* without a range, then with one: 7 is inside it */
         static float x[4 * 72];
         const hsize_t dim[4] = {4, 4, 6, 3};
-        hl_robomimic_options o = demo_options(files);
+        hl_demos_options o = demo_options(files);
         hl_data_shape shape = demo_shape();
         hl_error err = {0};
         hid_t file = make_file(FILE_NAME, 3, three);
@@ -146,7 +146,7 @@ static void bad_pixels(void **state)
         H5Fclose(file);
         o.sense[HL_VISUAL].optional = true;
         o.sense[HL_VISUAL].clip[1] = k < 3 ? 0 : 10;
-        hl_dataset *d = hl_robomimic_open(&o, &shape, &err);
+        hl_dataset *d = hl_demos_open(&o, &shape, &err);
         assert_non_null(d);
         for (int i = 0; i < 5; i++) {
             hl_sample s = sample_in(&room, &shape);
@@ -166,7 +166,7 @@ static void bad_pixels(void **state)
 static void no_memory(void **state)
 {
     static const char *const train[] = {"demo_0", "demo_2"};
-    hl_robomimic_options o = demo_options(files);
+    hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     (void)state;
     hid_t file = make_file(FILE_NAME, 3, three), data = H5Gopen2(file, "data", H5P_DEFAULT);
@@ -182,7 +182,7 @@ static void no_memory(void **state)
     while (!d) {
         hl_error err = {0};
         hl_alloc_fail_at(++n);
-        d = hl_robomimic_open(&o, &shape, &err);
+        d = hl_demos_open(&o, &shape, &err);
         hl_alloc_fail_at(0);
         assert_true(d || (*err.message && err.status == HL_ERR_MEMORY));
         assert_true(n < 1000);

@@ -11,11 +11,11 @@ static const char *files[] = {FILE_NAME};
 static const demo_spec three[] = {{4, true, false}, {5, true, true}, {6, true, false}};
 
 /* Opening must fail with this status, and the message must hold every part (NULL ends them). */
-static void refuse(const hl_robomimic_options *o, const hl_data_shape *shape, hl_status status,
+static void refuse(const hl_demos_options *o, const hl_data_shape *shape, hl_status status,
                    const char *const *parts)
 {
     hl_error err = {0};
-    hl_dataset *d = hl_robomimic_open(o, shape, &err);
+    hl_dataset *d = hl_demos_open(o, shape, &err);
     assert_null(d);
     for (; *parts; parts++)
         if (!strstr(err.message, *parts))
@@ -27,14 +27,14 @@ static void refuse(const hl_robomimic_options *o, const hl_data_shape *shape, hl
 
 static void refuse_data(const char *a, const char *b, const char *c)
 {
-    hl_robomimic_options o = demo_options(files);
+    hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     REFUSE(&o, &shape, HL_ERR_DATA, FILE_NAME, a, b, c);
 }
 
 static void not_a_file(void **state)
 {
-    hl_robomimic_options o = demo_options(files);
+    hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     (void)state;
     unlink(FILE_NAME);
@@ -62,7 +62,7 @@ static void missing_key(void **state)
     refuse_data("/data/demo_1/obs/rgb", "no such data set", "found obs/joints, actions");
 
     static const char *const wrong[] = {"obs/jonts"}, *const half[] = {"obs/joints", "obs/gripper"};
-    hl_robomimic_options o = demo_options(files);
+    hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     o.sense[HL_VISUAL].optional = true; /* demo_1 lacks it: allowed now */
     o.sense[HL_PROPRIOCEPTIVE].keys = wrong;
@@ -71,7 +71,7 @@ static void missing_key(void **state)
     o.sense[HL_PROPRIOCEPTIVE].n_keys = 2;
     o.sense[HL_PROPRIOCEPTIVE].optional = true; /* but half a sense is no sense */
     REFUSE(&o, &shape, HL_ERR_DATA, "obs/gripper", "though there is obs/joints");
-    o.sense[HL_PROPRIOCEPTIVE] = (hl_robomimic_sense){.keys = joint_key, .n_keys = 1, .pad = true};
+    o.sense[HL_PROPRIOCEPTIVE] = (hl_demos_sense){.keys = joint_key, .n_keys = 1, .pad = true};
     o.action.keys = wrong;
     o.action.n_keys = 1;
     REFUSE(&o, &shape, HL_ERR_DATA, "/data/demo_0/obs/jonts", "no such data set");
@@ -144,7 +144,7 @@ static void no_padding(void **state)
 {
     (void)state;
     H5Fclose(make_file(FILE_NAME, 3, three));
-    hl_robomimic_options o = demo_options(files);
+    hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     o.action.pad = false;
     REFUSE(&o, &shape, HL_ERR_DATA, "/data/demo_0/actions", "found 2 elements", "expected 4", "pad: zero");
@@ -158,11 +158,11 @@ static void layouts(void **state)
     put(file, "action", H5T_IEEE_F32LE, H5T_IEEE_F32LE, 2, dim, NULL, NULL);
     put(file, "observations/qpos", H5T_IEEE_F32LE, H5T_IEEE_F32LE, 2, dim, NULL, NULL);
     H5Fclose(file);
-    refuse_data("/data", "ALOHA episode", "expected robomimic's layout");
+    refuse_data(": found ALOHA's layout", "expected robomimic's layout", "");
     file = H5Fcreate(FILE_NAME, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     put(file, "params/weight", H5T_IEEE_F32LE, H5T_IEEE_F32LE, 2, dim, NULL, NULL);
     H5Fclose(file);
-    refuse_data("/data: no such group", "found params", "");
+    refuse_data(": /: found params", "expected robomimic's layout", "");
     H5Fclose(make_file(FILE_NAME, 0, NULL));
     refuse_data("/data", "found no demonstrations", "");
 }
@@ -171,7 +171,7 @@ static void masks(void **state)
 {
     static const char *const both[] = {"demo_0", "demo_1"}, *const strange[] = {"demo_0", "demo_7"},
                              *const none[] = {""};
-    hl_robomimic_options o = demo_options(files);
+    hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     (void)state;
     hid_t file = make_file(FILE_NAME, 3, three);
@@ -188,14 +188,14 @@ static void masks(void **state)
     o.valid_mask = "mask/valid";
     REFUSE(&o, &shape, HL_ERR_DATA, "/data/demo_1", "both mask/train and mask/valid");
     o.valid_mask = "mask/train"; /* the same one on purpose: to see a model overfit */
-    hl_dataset *d = hl_robomimic_open(&o, &shape, NULL);
+    hl_dataset *d = hl_demos_open(&o, &shape, NULL);
     assert_non_null(d);
     assert_int_equal(d->count[HL_TRAIN], 9);
     assert_int_equal(d->count[HL_VALID], 9);
     hl_dataset_close(d);
     o.train_mask = NULL; /* what is not in valid trains */
     o.valid_mask = "mask/valid";
-    d = hl_robomimic_open(&o, &shape, NULL);
+    d = hl_demos_open(&o, &shape, NULL);
     assert_non_null(d);
     assert_int_equal(d->count[HL_TRAIN], 10);
     assert_int_equal(d->count[HL_VALID], 5);
@@ -211,8 +211,8 @@ static void bad_options(void **state)
 {
     static const char *const two[] = {"obs/rgb", "obs/joints"}, *const empty[] = {""};
     const hl_data_shape shape = demo_shape();
-    const hl_robomimic_options good = demo_options(files);
-    hl_robomimic_options o = good;
+    const hl_demos_options good = demo_options(files);
+    hl_demos_options o = good;
     hl_data_shape odd = shape;
     (void)state;
     H5Fclose(make_file(FILE_NAME, 3, three));

@@ -30,11 +30,11 @@ static void many_files(void **state)
     static const size_t budgets[] = {0, 1, 300}; /* the default, none to speak of, a few chunks */
     (void)state;
     for (int k = 0; k < 3; k++) {
-        hl_robomimic_options o = demo_options(pattern);
+        hl_demos_options o = demo_options(pattern);
         hl_data_shape shape = demo_shape();
         hl_error err = {0};
         o.chunk_cache = budgets[k];
-        hl_dataset *d = hl_robomimic_open(&o, &shape, &err);
+        hl_dataset *d = hl_demos_open(&o, &shape, &err);
         if (!d)
             fail_msg("%s", err.message);
         assert_int_equal(d->count[HL_TRAIN], 199); /* 33 x (1 + 2 + 3) + 1 */

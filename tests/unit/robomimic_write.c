@@ -89,17 +89,17 @@ static hl_dataset *open_written(void)
 {
     static const char *const file[] = {FILE_NAME}, *const k0[] = {"obs/rgb"}, *const k1[] = {"obs/depth"},
                              *const k2[] = {"obs/body"};
-    hl_robomimic_options o = {
+    hl_demos_options o = {
         .files = file, .n_files = 1, .train_mask = "mask/train", .valid_mask = "mask/valid"};
     hl_data_shape shape = {.image = IMAGE, .action = ACTION, .frames = 1};
     hl_error err = {0};
     shape.size[HL_VISUAL] = 3 * IMAGE * IMAGE;
     shape.size[HL_DEPTH] = IMAGE * IMAGE;
     shape.size[HL_PROPRIOCEPTIVE] = 64;
-    o.sense[HL_VISUAL] = (hl_robomimic_sense){.keys = k0, .n_keys = 1};
-    o.sense[HL_DEPTH] = (hl_robomimic_sense){.keys = k1, .n_keys = 1};
-    o.sense[HL_PROPRIOCEPTIVE] = (hl_robomimic_sense){.keys = k2, .n_keys = 1};
-    hl_dataset *d = hl_robomimic_open(&o, &shape, &err);
+    o.sense[HL_VISUAL] = (hl_demos_sense){.keys = k0, .n_keys = 1};
+    o.sense[HL_DEPTH] = (hl_demos_sense){.keys = k1, .n_keys = 1};
+    o.sense[HL_PROPRIOCEPTIVE] = (hl_demos_sense){.keys = k2, .n_keys = 1};
+    hl_dataset *d = hl_demos_open(&o, &shape, &err);
     if (!d)
         fail_msg("%s", err.message);
     return d;
@@ -113,8 +113,8 @@ static void round_trip(void **state)
         write_all(gzip);
         assert_int_equal(temporaries(), 0);
         hl_dataset *d = open_written();
-        assert_int_equal(hl_robomimic_demos(d, HL_TRAIN), 9);
-        assert_int_equal(hl_robomimic_demos(d, HL_VALID), 3);
+        assert_int_equal(hl_demos_count(d, HL_TRAIN), 9);
+        assert_int_equal(hl_demos_count(d, HL_VALID), 3);
         int64_t at[HL_SPLITS] = {0};
         for (int64_t i = 0; i < DEMOS; i++)
             for (int64_t t = 0; t < 1 + i % STEPS; t++) {

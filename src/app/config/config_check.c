@@ -203,11 +203,10 @@ hl_status hl_config_check(const hl_config *c, hl_config_conflict *conflict, hl_e
         return hl_fail(err, HL_ERR_CONFIG, "data.obs.depth.clip_min: %g is above clip_max, which is %g",
                        c->data.obs.depth.clip_min, c->data.obs.depth.clip_max);
     }
-    if (c->data.format == HL_FORMAT_ROBOMIMIC && !c->data.files.n) {
+    if (c->data.format != HL_FORMAT_REACH && !c->data.files.n) {
         *conflict = (hl_config_conflict){{"data.files", "data.format"}};
         return hl_fail(err, HL_ERR_CONFIG,
-                       "data.files: the list is empty, expected the files of data.format "
-                       "robomimic");
+                       "data.files: the list is empty, expected the files of the demonstrations");
     }
     hl_status status = check_widths(c, conflict, err);
     return status == HL_OK ? check_phases(c, conflict, err) : status;

@@ -1,5 +1,5 @@
 /* What is computed once when a data set is opened: the cache, and the normalisation over the train split. */
-#include "data/robomimic_room.h"
+#include "data/demos_room.h"
 
 #include "base/error.h"
 
@@ -8,23 +8,23 @@
 
 /* ------------------------------------------------------------------ cache */
 
-static hl_status cache_vectors(robomimic *r, int which, hl_error *err)
+static hl_status cache_vectors(demos *all, int which, hl_error *err)
 {
-    rm_group *g = &r->group[which];
+    demo_group *g = &all->group[which];
     size_t count;
-    float *cache = hl_size_mul((size_t)r->steps, (size_t)g->size, &count) ? hl_alloc(count, sizeof *cache)
-                                                                          : NULL;
+    float *cache = hl_size_mul((size_t)all->steps, (size_t)g->size, &count) ? hl_alloc(count, sizeof *cache)
+                                                                            : NULL;
     if (!cache)
         return hl_fail(err, HL_ERR_MEMORY,
                        "no memory to cache %lld steps of %lld %s elements: use cache: none instead",
-                       (long long)r->steps, (long long)g->size, g->name);
-    for (int64_t i = 0; i < r->n_demos; i++) {
-        const rm_demo *d = &r->demo[i];
+                       (long long)all->steps, (long long)g->size, g->name);
+    for (int64_t i = 0; i < all->n_demos; i++) {
+        const demonstration *d = &all->demo[i];
         if (!(d->has >> which & 1u))
             continue;
         for (int64_t t = 0, n; t < d->steps; t += n) {
-            n = d->steps - t < r->block ? d->steps - t : r->block;
-            const float *rows = rm_vectors(r, i, which, t, n, err);
+            n = d->steps - t < all->block ? d->steps - t : all->block;
+            const float *rows = demos_vectors(all, i, which, t, n, err);
             if (!rows) {
                 hl_free(cache);
                 return HL_ERR_DATA;
@@ -32,51 +32,49 @@ static hl_status cache_vectors(robomimic *r, int which, hl_error *err)
             memcpy(cache + (d->first + t) * g->size, rows, (size_t)(n * g->size) * sizeof *rows);
         }
     }
-    g->cache = cache; /* only now: until here rm_vectors must read the file */
+    g->cache = cache; /* only now: until here demos_vectors must read the file */
     return HL_OK;
 }
 
-static hl_status cache_images(robomimic *r, int which, hl_error *err)
+static hl_status cache_images(demos *all, int which, hl_error *err)
 {
-    rm_group *g = &r->group[which];
-    g->frames = hl_alloc((size_t)r->n_demos, sizeof *g->frames);
+    demo_group *g = &all->group[which];
+    g->frames = hl_alloc((size_t)all->n_demos, sizeof *g->frames);
     if (!g->frames)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the index of cached images");
-    for (int64_t i = 0; i < r->n_demos; i++) {
-        const rm_demo *d = &r->demo[i];
-        hl_pixels what;
+    for (int64_t i = 0; i < all->n_demos; i++) {
+        const demonstration *d = &all->demo[i];
+        demo_frames *f = &g->frames[i];
         size_t bytes;
         if (!(d->has >> which & 1u))
             continue;
-        if (rm_frames(r, i, which, 0, 0, NULL, &what, err) != HL_OK)
+        if (demos_frames(all, i, which, 0, 0, NULL, f, err) != HL_OK)
             return HL_ERR_DATA;
-        void *pixels = hl_size_mul((size_t)d->steps, rm_frame_bytes(&what), &bytes) ? hl_alloc(bytes, 1)
-                                                                                    : NULL;
-        if (!pixels)
+        void *rows = hl_size_mul((size_t)d->steps, f->row, &bytes) ? hl_alloc(bytes, 1) : NULL;
+        if (!rows)
             return hl_fail(
                 err, HL_ERR_MEMORY,
                 "no memory to cache the %s frames of %s (demonstration %lld of %lld): use cache: low_dim "
                 "or none instead",
-                g->name, r->file[d->file].path, (long long)(i + 1), (long long)r->n_demos);
-        g->frames[i].data = pixels; /* the data set's from here on, even if reading fails */
-        if (rm_frames(r, i, which, 0, d->steps, pixels, &what, err) != HL_OK)
+                g->name, all->file[d->file].path, (long long)(i + 1), (long long)all->n_demos);
+        f->rows = rows; /* the data set's from here on, even if reading fails */
+        if (demos_frames(all, i, which, 0, d->steps, rows, f, err) != HL_OK)
             return HL_ERR_DATA;
-        g->frames[i] = what;
     }
     return HL_OK;
 }
 
-hl_status rm_fill_cache(robomimic *r, hl_error *err)
+hl_status demos_fill_cache(demos *all, hl_error *err)
 {
-    for (int which = 0; which < RM_GROUPS; which++) {
-        const rm_group *g = &r->group[which];
+    for (int which = 0; which < DEMO_GROUPS; which++) {
+        const demo_group *g = &all->group[which];
         hl_status status = HL_OK;
-        if (!g->n_keys || r->cache == HL_CACHE_NONE)
+        if (!g->n_keys || all->cache == HL_CACHE_NONE)
             continue;
         if (!g->image)
-            status = g->size ? cache_vectors(r, which, err) : HL_OK;
-        else if (r->cache == HL_CACHE_ALL)
-            status = cache_images(r, which, err);
+            status = g->size ? cache_vectors(all, which, err) : HL_OK;
+        else if (all->cache == HL_CACHE_ALL)
+            status = cache_images(all, which, err);
         if (status != HL_OK)
             return status;
     }
@@ -121,16 +119,16 @@ static void moments_add(moments *m, const float *row, int64_t size)
     }
 }
 
-static hl_status collect(robomimic *r, int which, moments *m, hl_error *err)
+static hl_status collect(demos *all, int which, moments *m, hl_error *err)
 {
-    const rm_group *g = &r->group[which];
-    for (int64_t i = 0; i < r->n_demos; i++) {
-        const rm_demo *d = &r->demo[i];
+    const demo_group *g = &all->group[which];
+    for (int64_t i = 0; i < all->n_demos; i++) {
+        const demonstration *d = &all->demo[i];
         if (d->split != HL_TRAIN || !(d->has >> which & 1u))
             continue;
         for (int64_t t = 0, n; t < d->steps; t += n) {
-            n = d->steps - t < r->block ? d->steps - t : r->block;
-            const float *rows = rm_vectors(r, i, which, t, n, err);
+            n = d->steps - t < all->block ? d->steps - t : all->block;
+            const float *rows = demos_vectors(all, i, which, t, n, err);
             if (!rows)
                 return HL_ERR_DATA;
             for (int64_t k = 0; k < n; k++)
@@ -141,7 +139,7 @@ static hl_status collect(robomimic *r, int which, moments *m, hl_error *err)
 }
 
 /* The floor keeps an element that hardly moves from being blown up (ACT floors at 0.01). */
-static void fill(const rm_group *g, const moments *m, hl_normalizer *out)
+static void fill(const demo_group *g, const moments *m, hl_normalizer *out)
 {
     for (int64_t i = 0; i < out->count; i++) {
         double offset = 0, scale = 1; /* padding stays as it is */
@@ -157,13 +155,13 @@ static void fill(const rm_group *g, const moments *m, hl_normalizer *out)
     }
 }
 
-static hl_status normalize_group(robomimic *r, int which, hl_normalizer *out, hl_error *err)
+static hl_status normalize_group(demos *all, int which, hl_normalizer *out, hl_error *err)
 {
-    const rm_group *g = &r->group[which];
+    const demo_group *g = &all->group[which];
     moments m;
     if (!moments_new(&m, g->size))
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the statistics of %s", g->name);
-    hl_status status = collect(r, which, &m, err);
+    hl_status status = collect(all, which, &m, err);
     if (status == HL_OK && m.count > 0) { /* no demonstration that trains has it: nothing to normalise by */
         out->count = g->wanted;
         out->offset = hl_alloc((size_t)g->wanted, sizeof *out->offset);
@@ -177,14 +175,15 @@ static hl_status normalize_group(robomimic *r, int which, hl_normalizer *out, hl
     return status;
 }
 
-hl_status rm_statistics(robomimic *r, hl_error *err)
+hl_status demos_statistics(demos *all, hl_error *err)
 {
-    for (int which = 0; which < RM_GROUPS; which++) {
-        const rm_group *g = &r->group[which];
-        hl_normalization *n = &r->base.normalization;
+    for (int which = 0; which < DEMO_GROUPS; which++) {
+        const demo_group *g = &all->group[which];
+        hl_normalization *n = &all->base.normalization;
         if (!g->n_keys || g->image || !g->size || g->normalize == HL_NORMALIZE_NONE)
             continue;
-        hl_status status = normalize_group(r, which, which == RM_ACTION ? &n->action : &n->sense[which], err);
+        hl_status status = normalize_group(all, which, which == DEMO_ACTION ? &n->action : &n->sense[which],
+                                           err);
         if (status != HL_OK)
             return status;
     }

@@ -1,77 +1,78 @@
 /* Files and data sets, opened on demand and kept while there is room: each open data set carries libhdf5's
  * cache of decompressed chunks, so the sum of those is what bounds memory. */
-#include "data/robomimic_room.h"
+#include "data/demos_room.h"
 
 #include "base/error.h"
 
 #include <stdio.h>
 #include <string.h>
 
-void rm_path(const robomimic *r, int64_t demo, const char *key, char path[HL_HDF_PATH])
+void demos_path(const demos *all, int64_t demo, const char *key, char path[HL_HDF_PATH])
 {
-    snprintf(path, HL_HDF_PATH, "/data/%s/%s", r->demo[demo].name, key);
+    const char *group = all->demo[demo].group;
+    snprintf(path, HL_HDF_PATH, "%s%s%s", group, key || !*group ? "/" : "", key ? key : "");
 }
 
-rm_group *rm_group_of(robomimic *r, int key)
+demo_group *demos_group_of(demos *all, int key)
 {
-    for (int g = 0; g < RM_GROUPS; g++)
-        if (key >= r->group[g].first_id && key < r->group[g].first_id + r->group[g].n_keys)
-            return &r->group[g];
+    for (int g = 0; g < DEMO_GROUPS; g++)
+        if (key >= all->group[g].first_id && key < all->group[g].first_id + all->group[g].n_keys)
+            return &all->group[g];
     HL_ASSERT(!"a key of no group");
     return NULL;
 }
 
-static void handle_close(robomimic *r, int i)
+static void handle_close(demos *all, int i)
 {
-    H5Dclose(r->handle[i].set);
-    r->chunk_used -= r->handle[i].chunk_cache;
-    r->handle[i] = r->handle[--r->n_handles];
+    H5Dclose(all->handle[i].set);
+    all->chunk_used -= all->handle[i].chunk_cache;
+    all->handle[i] = all->handle[--all->n_handles];
 }
 
-static void file_close(robomimic *r, rm_file *f)
+static void file_close(demos *all, demo_file *f)
 {
-    for (int i = r->n_handles - 1; i >= 0; i--)
-        if (&r->file[r->demo[r->handle[i].demo].file] == f)
-            handle_close(r, i);
+    for (int i = all->n_handles - 1; i >= 0; i--)
+        if (&all->file[all->demo[all->handle[i].demo].file] == f)
+            handle_close(all, i);
     H5Fclose(f->id);
     f->id = -1;
-    r->open_files--;
+    all->open_files--;
 }
 
-void rm_files_close(robomimic *r)
+void demos_close_files(demos *all)
 {
-    for (int64_t i = 0; i < r->n_files; i++)
-        if (r->file[i].id >= 0)
-            file_close(r, &r->file[i]);
+    for (int64_t i = 0; i < all->n_files; i++)
+        if (all->file[i].id >= 0)
+            file_close(all, &all->file[i]);
 }
 
-hid_t rm_file_open(robomimic *r, int64_t file, hl_error *err)
+hid_t demos_file(demos *all, int64_t file, hl_error *err)
 {
-    rm_file *f = &r->file[file];
-    f->used = ++r->clock;
+    demo_file *f = &all->file[file];
+    f->used = ++all->clock;
     if (f->id >= 0)
         return f->id;
-    if (r->open_files == RM_FILES) {
-        rm_file *oldest = NULL;
-        for (int64_t i = 0; i < r->n_files; i++)
-            if (r->file[i].id >= 0 && (!oldest || r->file[i].used < oldest->used))
-                oldest = &r->file[i];
-        file_close(r, oldest);
+    if (all->open_files == DEMOS_FILES) {
+        demo_file *oldest = NULL;
+        for (int64_t i = 0; i < all->n_files; i++)
+            if (all->file[i].id >= 0 && (!oldest || all->file[i].used < oldest->used))
+                oldest = &all->file[i];
+        file_close(all, oldest);
     }
     f->id = hl_hdf_open(f->path, err);
-    r->open_files += f->id >= 0;
+    all->open_files += f->id >= 0;
     return f->id;
 }
 
 /* Closes the data sets used longest ago until one more fits. */
-static void make_room(robomimic *r, size_t need)
+static void make_room(demos *all, size_t need)
 {
-    while (r->n_handles && (r->n_handles == RM_HANDLES || r->chunk_used + need > r->chunk_cache)) {
+    while (all->n_handles && (all->n_handles == DEMOS_HANDLES || all->chunk_used + need > all->chunk_cache)) {
         int oldest = 0;
-        for (int i = 1; i < r->n_handles; i++)
-            if (r->handle[i].used < r->handle[oldest].used)
+        for (int i = 1; i < all->n_handles; i++)
+            if (all->handle[i].used < all->handle[oldest].used)
                 oldest = i;
-        handle_close(r, oldest);
+        handle_close(all, oldest);
     }
 }
 
@@ -84,7 +85,7 @@ typedef struct chunks {
     unsigned long long steps; /* of a chunk */
 } chunks;
 
-static chunks window_chunks(const rm_handle *h, hid_t type, hid_t plan, int64_t frames)
+static chunks window_chunks(const demo_handle *h, hid_t type, hid_t plan, int64_t frames)
 {
     hsize_t chunk[HL_HDF_RANK];
     chunks c = {0};
@@ -112,25 +113,25 @@ static chunks window_chunks(const rm_handle *h, hid_t type, hid_t plan, int64_t 
     return c;
 }
 
-static void warn_slow(robomimic *r, const rm_handle *h, const chunks *c)
+static void warn_slow(demos *all, const demo_handle *h, const chunks *c)
 {
-    const rm_group *g = rm_group_of(r, h->key);
-    bool cached = r->cache == HL_CACHE_ALL || (r->cache == HL_CACHE_LOW_DIM && !g->image);
-    if (cached || *r->warning || c->per_frame < 1e6 || c->per_frame < 8 * c->frame_bytes)
+    const demo_group *g = demos_group_of(all, h->key);
+    bool cached = all->cache == HL_CACHE_ALL || (all->cache == HL_CACHE_LOW_DIM && !g->image);
+    if (cached || *all->warning || c->per_frame < 1e6 || c->per_frame < 8 * c->frame_bytes)
         return;
-    snprintf(r->warning, sizeof r->warning,
-             "%s: /data/%s/%s: compressed in chunks of %llu steps, so one frame costs the decompression of "
+    snprintf(all->warning, sizeof all->warning,
+             "%s: %s/%s: compressed in chunks of %llu steps, so one frame costs the decompression of "
              "%.1f MB; repack it with one step per chunk, or use cache: all",
-             r->file[r->demo[h->demo].file].path, r->demo[h->demo].name, g->key[h->key - g->first_id].path,
-             c->steps, c->per_frame / 1e6);
+             all->file[all->demo[h->demo].file].path, all->demo[h->demo].group,
+             g->key[h->key - g->first_id].path, c->steps, c->per_frame / 1e6);
 }
 
 /* Opens again with a cache for the chunks of one window.  Unfiltered chunks are read in part, directly,
  * as long as they do not fit the cache: so those get none. */
-static hl_status give_cache(robomimic *r, rm_handle *h, hid_t file, const char *path, const chunks *c)
+static hl_status give_cache(demos *all, demo_handle *h, hid_t file, const char *path, const chunks *c)
 {
-    size_t need = c->bytes <= r->chunk_cache ? c->bytes : 0;
-    make_room(r, need);
+    size_t need = c->bytes <= all->chunk_cache ? c->bytes : 0;
+    make_room(all, need);
     if (!need)
         return HL_OK;
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
@@ -146,7 +147,7 @@ static hl_status give_cache(robomimic *r, rm_handle *h, hid_t file, const char *
     return ok < 0 || h->set < 0 ? HL_ERR_DATA : HL_OK;
 }
 
-static hl_status describe(robomimic *r, rm_handle *h, hid_t file, const char *path)
+static hl_status describe(demos *all, demo_handle *h, hid_t file, const char *path)
 {
     hid_t type = H5Dget_type(h->set), space = H5Dget_space(h->set), plan = H5Dget_create_plist(h->set);
     hl_status status = type < 0 || space < 0 || plan < 0 ? HL_ERR_DATA : HL_OK;
@@ -154,13 +155,15 @@ static hl_status describe(robomimic *r, rm_handle *h, hid_t file, const char *pa
         h->rank = H5Sget_simple_extent_ndims(space);
         h->bytes = H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 &&
                    H5Tget_sign(type) == H5T_SGN_NONE;
+        h->jpeg = h->rank == 2 && all->file[all->demo[h->demo].file].jpeg &&
+                  demos_group_of(all, h->key)->image;
         if (h->rank < 0 || h->rank > HL_HDF_RANK || H5Sget_simple_extent_dims(space, h->dim, NULL) < 0)
             status = HL_ERR_DATA;
     }
     if (status == HL_OK) {
-        chunks c = window_chunks(h, type, plan, r->base.shape.frames);
-        warn_slow(r, h, &c);
-        status = give_cache(r, h, file, path, &c);
+        chunks c = window_chunks(h, type, plan, all->base.shape.frames);
+        warn_slow(all, h, &c);
+        status = give_cache(all, h, file, path, &c);
     }
     if (type >= 0)
         H5Tclose(type);
@@ -171,36 +174,36 @@ static hl_status describe(robomimic *r, rm_handle *h, hid_t file, const char *pa
     return status;
 }
 
-rm_handle *rm_handle_open(robomimic *r, int64_t demo, int key, hl_error *err)
+demo_handle *demos_handle(demos *all, int64_t demo, int key, hl_error *err)
 {
-    for (int i = 0; i < r->n_handles; i++) {
-        rm_handle *h = &r->handle[i];
+    for (int i = 0; i < all->n_handles; i++) {
+        demo_handle *h = &all->handle[i];
         if (h->demo == demo && h->key == key) {
-            h->used = ++r->clock;
+            h->used = ++all->clock;
             return h;
         }
     }
-    const rm_group *g = rm_group_of(r, key);
-    const char *name = r->file[r->demo[demo].file].path;
+    const demo_group *g = demos_group_of(all, key);
+    const char *name = all->file[all->demo[demo].file].path;
     char path[HL_HDF_PATH];
-    rm_path(r, demo, g->key[key - g->first_id].path, path);
-    hid_t file = rm_file_open(r, r->demo[demo].file, err), access;
+    demos_path(all, demo, g->key[key - g->first_id].path, path);
+    hid_t file = demos_file(all, all->demo[demo].file, err), access;
     if (file < 0)
         return NULL;
-    rm_handle h = {.demo = demo, .key = key, .set = -1};
+    demo_handle h = {.demo = demo, .key = key, .set = -1};
     access = H5Pcreate(H5P_DATASET_ACCESS);
     if (access >= 0 && H5Pset_chunk_cache(access, 1, 0, 1.0) >= 0)
         h.set = H5Dopen2(file, path, access);
     if (access >= 0)
         H5Pclose(access);
-    if (h.set < 0 || describe(r, &h, file, path) != HL_OK) {
+    if (h.set < 0 || describe(all, &h, file, path) != HL_OK) {
         hl_hdf_fail(err, HL_ERR_DATA, name, path, "the data set cannot be opened");
         if (h.set >= 0)
             H5Dclose(h.set);
         return NULL;
     }
-    h.used = ++r->clock;
-    r->chunk_used += h.chunk_cache;
-    r->handle[r->n_handles] = h;
-    return &r->handle[r->n_handles++];
+    h.used = ++all->clock;
+    all->chunk_used += h.chunk_cache;
+    all->handle[all->n_handles] = h;
+    return &all->handle[all->n_handles++];
 }
