@@ -51,7 +51,10 @@ static json_t *entry_of(const hl_safetensor *t, size_t begin)
 {
     json_t *shape = json_array();
     for (int i = 0; i < t->shape.rank; i++)
-        json_array_append_new(shape, json_integer(t->shape.dim[i]));
+        if (json_array_append_new(shape, json_integer(t->shape.dim[i])) != 0) {
+            json_decref(shape);
+            return NULL;
+        }
     return json_pack("{s:s, s:o, s:[I,I]}", "dtype", t->type, "shape", shape, "data_offsets",
                      (json_int_t)begin, (json_int_t)(begin + t->bytes));
 }
