@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { LENGTH = 8, HEADER_MAX = 100000000 };
+enum { LENGTH = 8 }; /* bytes of the length of the header */
 
 struct hl_safetensors {
     void *map; /* NULL: the bytes are the caller's */
@@ -251,10 +251,10 @@ static hl_status parse(hl_safetensors *f, const unsigned char *bytes, size_t n, 
                        LENGTH);
     for (int i = 0; i < LENGTH; i++)
         header |= (uint64_t)bytes[i] << 8 * i;
-    if (header > HEADER_MAX)
+    if (header > HL_SAFETENSORS_HEADER)
         return hl_fail(err, HL_ERR_DATA,
                        "%s: its header has %llu bytes, expected at most %d; is it a safetensors file?", path,
-                       (unsigned long long)header, HEADER_MAX);
+                       (unsigned long long)header, HL_SAFETENSORS_HEADER);
     if (header > n - LENGTH)
         return hl_fail(err, HL_ERR_DATA,
                        "%s: its header ends at byte %llu, the file at %zu; is it truncated?", path,
