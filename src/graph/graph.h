@@ -100,6 +100,7 @@ int64_t hl_shape_count(hl_shape s);
 int64_t hl_shape_span(hl_shape s, int begin, int end);
 size_t hl_dtype_size(hl_dtype dtype);
 const char *hl_dtype_name(hl_dtype dtype);
+extern const char *const hl_dtype_words[HL_DTYPES + 1]; /* for fields */
 
 /* How many nodes and outputs read each tensor: an array of g->n_tensors, NULL if no memory. */
 int *hl_graph_uses(const hl_graph *g);
