@@ -7,7 +7,6 @@
 #include "ops/ops.h"
 #include "run/params.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -89,8 +88,9 @@ static hl_status read_order(const reader *r, const json_t *value, int *order)
 
 static hl_status read_float(const reader *r, const hl_field *f, const json_t *value, float *x)
 {
+    const double overflow = 0x1.ffffffp127; /* from here on nothing rounds to a float */
     double wide = json_number_value(value);
-    if (!json_is_number(value) || !(fabs(wide) <= FLT_MAX))
+    if (!json_is_number(value) || !(fabs(wide) < overflow))
         return refuse(r, "'%s' must be a number within the range of a float", f->name);
     *x = (float)wide;
     return HL_OK;
@@ -241,8 +241,7 @@ static hl_status read_param(const reader *r, const hl_param_params *p)
         if (r->g->nodes[i]->op == &hl_op_param &&
             ((const hl_param_params *)r->g->nodes[i]->params)->index == index)
             return refuse(r, "'%s' stands at node %d already", p->name, i);
-    hl_param_params leaf = {.name = info.name, .dtype = p->dtype, .shape = p->shape, .index = index};
-    hl_graph_apply(r->g, r->op, 0, NULL, &leaf);
+    hl_param_leaf(r->g, r->params, p->name, p->dtype, p->shape);
     return HL_OK;
 }
 
