@@ -15,6 +15,9 @@
 extern "C" {
 #endif
 
+/* The longest header that readers take, in bytes. */
+enum { HL_SAFETENSORS_HEADER = 100000000 };
+
 typedef struct hl_safetensor {
     const char *name;
     const char *type; /* as in the file: "F32", "BF16", "I64" */

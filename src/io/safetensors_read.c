@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { LENGTH = 8, HEADER_MAX = 100000000 };
+enum { LENGTH = 8 }; /* bytes of the length of the header */
 
 struct hl_safetensors {
     void *map; /* NULL: the bytes are the caller's */
@@ -183,11 +183,12 @@ static hl_status check_places(const parser *p, hl_safetensors *f)
         const hl_safetensor *t = &f->tensors[i];
         const size_t begin = (size_t)((const unsigned char *)t->data - p->data);
         if (begin != at) {
-            hl_fail(p->err, HL_ERR_DATA, "begins at byte %zu of the data, expected %zu: %s '%s'", begin, at,
-                    begin < at ? "it overlaps"
-                    : i        ? "there is a gap behind"
-                               : "nothing lies before",
-                    i ? hl_long_excerpt_of(t[-1].name).text : "it");
+            if (i)
+                hl_fail(p->err, HL_ERR_DATA, "begins at byte %zu of the data, expected %zu, where '%s' ends",
+                        begin, at, hl_long_excerpt_of(t[-1].name).text);
+            else
+                hl_fail(p->err, HL_ERR_DATA,
+                        "begins at byte %zu of the data, expected 0: none lies before it", begin);
             return of_tensor(p, t->name);
         }
         at = begin + t->bytes;
@@ -251,10 +252,10 @@ static hl_status parse(hl_safetensors *f, const unsigned char *bytes, size_t n, 
                        LENGTH);
     for (int i = 0; i < LENGTH; i++)
         header |= (uint64_t)bytes[i] << 8 * i;
-    if (header > HEADER_MAX)
+    if (header > HL_SAFETENSORS_HEADER)
         return hl_fail(err, HL_ERR_DATA,
                        "%s: its header has %llu bytes, expected at most %d; is it a safetensors file?", path,
-                       (unsigned long long)header, HEADER_MAX);
+                       (unsigned long long)header, HL_SAFETENSORS_HEADER);
     if (header > n - LENGTH)
         return hl_fail(err, HL_ERR_DATA,
                        "%s: its header ends at byte %llu, the file at %zu; is it truncated?", path,

@@ -12,7 +12,7 @@
 #error "safetensors keeps numbers as they lie in memory, which must be little-endian"
 #endif
 
-enum { LENGTH = 8 };
+enum { LENGTH = 8 }; /* bytes of the length of the header */
 
 /* ------------------------------------------------------------------ the header */
 
@@ -88,6 +88,10 @@ static hl_status print_header(const json_t *header, const char *path, hl_text *t
         hl_text_append(text, " ");
     if (text->failed)
         return hl_fail(err, HL_ERR_MEMORY, "%s: no memory for its header", path);
+    if (text->size - LENGTH > HL_SAFETENSORS_HEADER)
+        return hl_fail(err, HL_ERR_UNSUPPORTED,
+                       "%s: its names and metadata take %zu bytes, the format allows %d", path,
+                       text->size - LENGTH, HL_SAFETENSORS_HEADER);
     for (int i = 0; i < LENGTH; i++)
         text->at[i] = (char)((text->size - LENGTH) >> 8 * i & 255);
     return HL_OK;
