@@ -121,7 +121,8 @@ HL_API int hl_params_find(const hl_params *params, const char *name);
 HL_API hl_status hl_params_materialize(hl_params *params, hl_error *err);
 /* Brings the values that sessions on a device have changed back into the host's memory. */
 HL_API hl_status hl_params_pull(hl_params *params, hl_error *err);
-/* Tells that the caller wrote data of an entry: sessions on a device, and 16-bit copies, take it over. */
+/* Tells that the caller wrote data of an entry: sessions on a device, and 16-bit copies, take it over. (Data
+ * of a mapped file cannot be written.) */
 HL_API void hl_params_touch(hl_params *params, int index);
 /* Counts the updates that sessions have made: one more after each training step. */
 HL_API uint64_t hl_params_version(hl_params *params);
@@ -315,6 +316,7 @@ typedef enum hl_memory_kind {
     HL_MEM_WORKSPACE, /* scratch of kernels */
     HL_MEM_PACKED,    /* weights in the layout a kernel wants */
     HL_MEM_IO,        /* inputs and outputs */
+    HL_MEM_MAPPED,    /* parameters read where a mapped file has them: not allocated, in no sum */
     HL_MEM_KINDS
 } hl_memory_kind;
 
@@ -363,7 +365,9 @@ HL_API const char *hl_precision_name(hl_precision precision);
  * NVIDIA GPU), "auto" (the first GPU, or the CPU where there is none). NULL: "cpu". */
 typedef struct hl_session_options {
     const char *device;
-    bool frozen; /* parameters will not change: pack them once, and let the store's copy go */
+    /* Parameters will not change: they are packed once, and the store lets go of what no session reads as it
+     * lies. Then only sessions that read the same forms can be opened; of a mapped file, any. */
+    bool frozen;
     /* Runs while another session, in another thread, trains the same parameters. Each run reads one version
      * of them from start to end, and the training keeps two for that. */
     bool concurrent;
@@ -382,8 +386,10 @@ HL_API hl_memory hl_plan_memory(const hl_plan *plan);
 /* One line per kernel call, as snprintf. */
 HL_API size_t hl_plan_print(const hl_plan *plan, char *text, size_t size);
 
-/* Compiles g and binds it to params, which must outlive the session; g may go. NULL on error. Sessions of a
- * store are opened one at a time, while no step runs; then each may run in a thread of its own. */
+/* Compiles g and binds it to params, which must outlive the session; g may go. NULL on error. Frozen sessions
+ * of a store that nobody trains may be opened, and their graphs built, by any thread at any time; what their
+ * kernels packed they share. Other sessions of a store are opened one at a time, while no step runs. Then
+ * each may run in a thread of its own. */
 HL_API hl_session *hl_session_new(const hl_graph *g, hl_params *params, const char *device, hl_error *err);
 HL_API hl_session *hl_session_open(const hl_graph *g, hl_params *params, const hl_session_options *options,
                                    hl_error *err);

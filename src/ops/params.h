@@ -18,9 +18,12 @@ typedef struct hl_input_params {
 typedef struct hl_param_params {
     const char *name; /* owned by the store */
     hl_role role;
-    hl_dtype dtype; /* of a parameter: f32, or that of a copy in 16 bits */
+    hl_dtype dtype;
     hl_shape shape;
-    int index; /* in the store */
+    int index;          /* in the store */
+    bool copy;          /* in 16 bits, of an entry of f32 */
+    bool mapped;        /* a mapped file has the entry, */
+    hl_dtype mapped_as; /* in this dtype */
 } hl_param_params;
 
 typedef struct hl_fill_params {

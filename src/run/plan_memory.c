@@ -62,29 +62,13 @@ static void count_alive(const hl_plan *p, int step, size_t by_kind[HL_MEM_KINDS]
     }
 }
 
-bool hl_plan_only_packed(const hl_plan *p, int storage)
-{
-    int readers = 0;
-    for (int i = 0; i < p->n_calls; i++) {
-        const hl_node *n = p->call_nodes[i];
-        for (int k = 0; k < n->n_in; k++) {
-            if (!n->in[k].id || p->locations[n->in[k].id].storage != storage)
-                continue;
-            readers++;
-            if (!p->calls[i].pack_bytes || p->calls[i].pack_input != k)
-                return false;
-        }
-    }
-    return readers > 0;
-}
-
 void hl_plan_account(hl_plan *p)
 {
     hl_memory *m = &p->memory;
     m->peak_op = p->n_calls ? p->call_nodes[m->peak_step]->op->name : NULL;
     count_alive(p, m->peak_step, m->by_kind);
     for (int i = 0; i < p->n_calls; i++)
-        m->by_kind[HL_MEM_PACKED] += p->calls[i].pack_bytes;
+        m->by_kind[HL_MEM_PACKED] += hl_plan_packs_first(p, i) ? p->calls[i].pack_bytes : 0;
     for (int i = 0; i < p->n_storages; i++)
         if (p->storages[i].kind == HL_IN_STORE && !hl_plan_only_packed(p, i))
             m->by_kind[p->storages[i].category] += p->storages[i].block.bytes;
