@@ -67,14 +67,15 @@ static inline void materialize(hl_params *params)
         fail_msg("%s", err.message);
     for (int i = 0; i < hl_params_count(params); i++) {
         hl_param_info p = hl_params_at(params, i);
-        for (int64_t k = 0; k < p.count; k++) {
+        for (int64_t k = 0; k < p.count && hl_params_mapped(params, i) == HL_DTYPES; k++) {
             float x = (float)sin(1.3 * (double)k + 7.0 * i);
             if (strstr(p.name, "scale"))
                 p.data[k] = (x < 0 ? -1.25f : 1.25f) + 0.7f * x;
             else if (p.data[k] == 0)
                 p.data[k] = x;
         }
-        hl_params_touch(params, i);
+        if (hl_params_mapped(params, i) == HL_DTYPES)
+            hl_params_touch(params, i);
     }
 }
 
@@ -177,7 +178,7 @@ static inline void check_case(const fold_case *c)
     hl_params *from = hl_params_new(1), *to = hl_params_new(1); /* one seed: dropout draws alike */
     hl_graph *first = NULL;
     for (int i = 0; i < 3; i++) {
-        const int64_t batch = (const int64_t[]){1, 3, 17}[i];
+        const int64_t batch = (const int64_t[]){3, 17, 1}[i];
         hl_error err = {0};
         hl_graph *g = hl_graph_new();
         c->build(g, from, batch);
@@ -188,13 +189,11 @@ static inline void check_case(const fold_case *c)
         double worst = worst_difference(g, from, f, to);
         if (!(worst < 1e-5))
             fail_msg("%s, batch %lld: %g", c->name, (long long)batch, worst);
-        if (first)
+        if (first && batch > 1) /* at 1, what is repeated for each row is there once */
             assert_same_structure(first, f);
         hl_graph_free(g);
-        if (first)
-            hl_graph_free(f);
-        else
-            first = f;
+        hl_graph_free(first ? f : NULL);
+        first = first ? first : f;
     }
     hl_graph_free(first);
     hl_params_free(from);

@@ -135,61 +135,61 @@ hl_status hl_constant_read(const hl_graph *g, hl_tensor t, hl_params *from, hl_c
 typedef struct store {
     const hl_graph *g;
     hl_params *from, *to;
+    bool share;
     const bool *constant, *kept;
     const char *const *name;
     const char **missing; /* names of those whose values have to be made */
     int n_missing;
 } store;
 
-static bool is_param(const hl_graph *g, int t)
-{
-    return g->tensors[t].node->op == &hl_op_param;
-}
-
-/* An entry with these values. */
-static hl_status put(hl_params *to, const char *name, hl_shape shape, const float *values, hl_error *err)
-{
-    int index;
-    hl_status status = hl_params_declare(to, name, HL_PARAMETER, HL_F32, shape,
-                                         (hl_init_rule){HL_ZEROS, 0, 0}, &index, err);
-    if (status == HL_OK)
-        status = hl_params_allocate(to, index, err);
-    if (status == HL_OK)
-        memcpy(hl_params_at(to, index).data, values, (size_t)hl_shape_count(shape) * sizeof *values);
-    return status;
-}
-
 static bool has_values(const hl_params *to, const char *name)
 {
     int index = hl_params_find(to, name);
-    return index >= 0 && hl_params_at(to, index).bytes;
+    return index >= 0 && (hl_params_at(to, index).bytes || hl_params_mapped(to, index) != HL_DTYPES);
 }
 
-/* A parameter as it is. */
-static hl_status keep(const store *s, const hl_param_params *p, hl_error *err)
+/* An entry with these values. */
+static hl_status put(hl_params *to, const char *name, hl_dtype dtype, hl_shape shape, const void *values,
+                     hl_error *err)
 {
-    if (has_values(s->to, p->name))
-        return HL_OK;
-    if (p->dtype != HL_F32 || p->role != HL_PARAMETER)
-        return hl_fail(err, HL_ERR_UNSUPPORTED, "parameter '%s' is %s; only f32 parameters can be folded",
-                       p->name, hl_dtype_name(p->dtype));
-    hl_status status = hl_params_materialize_at(s->from, p->index, err);
-    return status == HL_OK ? put(s->to, p->name, p->shape, hl_params_at(s->from, p->index).data, err)
-                           : status;
+    int index;
+    hl_init_rule zeros = {.kind = HL_FILLED};
+    hl_status status = hl_params_declare(to, name, HL_PARAMETER, dtype, shape, zeros, &index, err);
+    if (status == HL_OK)
+        status = hl_params_allocate(to, index, err);
+    if (status == HL_OK)
+        memcpy(hl_params_at(to, index).bytes, values, (size_t)hl_shape_count(shape) * hl_dtype_size(dtype));
+    return status;
 }
 
+/* A parameter as it is. *there: its values are, in its own dtype. */
+static hl_status keep(const store *s, int param, bool *there, hl_error *err)
+{
+    hl_status status = hl_params_materialize_at(s->from, param, err);
+    hl_param_info p = hl_params_at(s->from, param);
+    *there = p.bytes;
+    if (status != HL_OK || !*there)
+        return status;
+    if (s->share && hl_params_find(s->to, p.name) < 0)
+        return hl_params_map(s->to, p.name, p.dtype, p.shape, p.bytes, &param, err);
+    return put(s->to, p.name, p.dtype, p.shape, p.bytes, err);
+}
+
+/* Parameters; and which values are missing then (those of a mapped file in 16 bits too). */
 static hl_status keep_parameters(store *s, hl_error *err)
 {
     hl_status status = hl_params_pull(s->from, err);
     for (int t = 1; t < s->g->n_tensors && status == HL_OK; t++) {
-        if (!s->kept[t])
+        const hl_node *n = s->g->tensors[t].node;
+        bool there = false;
+        if (!s->kept[t] || has_values(s->to, s->name[t]))
             continue;
-        if (is_param(s->g, t)) {
-            status = keep(s, s->g->tensors[t].node->params, err);
-        } else if (!has_values(s->to, s->name[t])) {
-            s->missing[t] = s->name[t];
-            s->n_missing++;
-        }
+        if (n->op == &hl_op_param)
+            status = keep(s, ((const hl_param_params *)n->params)->index, &there, err);
+        if (there || status != HL_OK)
+            continue;
+        s->missing[t] = s->name[t];
+        s->n_missing++;
     }
     return status;
 }
@@ -202,8 +202,8 @@ static hl_status compute_missing(const store *s, hl_error *err)
     hl_status status = session ? HL_OK : err->status;
     for (int t = 1; t < s->g->n_tensors && status == HL_OK; t++)
         if (s->missing[t])
-            status = put(s->to, s->name[t], s->g->tensors[t].shape, hl_session_output(session, s->name[t]),
-                         err);
+            status = put(s->to, s->name[t], HL_F32, s->g->tensors[t].shape,
+                         hl_session_output(session, s->name[t]), err);
     hl_session_free(session);
     return status;
 }
@@ -217,11 +217,10 @@ static bool place(hl_rewrite *r, const hl_node *n, const hl_tensor *in, hl_tenso
         return false;
     for (int k = 0; k < n->n_out; k++) {
         int t = n->first_out + k;
-        hl_shape shape = s->g->tensors[t].shape;
+        const hl_tensor_info *info = &s->g->tensors[t];
+        out[k] = (hl_tensor){0};
         if (s->kept[t])
-            out[k] = hl_param(r->g, s->to, s->name[t], shape.rank, shape.dim, (hl_init_rule){HL_ZEROS, 0, 0});
-        else
-            out[k] = (hl_tensor){0};
+            out[k] = hl_param_leaf(r->g, s->to, s->name[t], info->dtype, info->shape);
     }
     return true;
 }
@@ -238,7 +237,7 @@ static hl_graph *move(store *s, hl_error *err)
     return NULL;
 }
 
-hl_graph *hl_constants_store(const hl_graph *g, hl_params *from, hl_params *to, hl_error *err)
+hl_graph *hl_constants_store(const hl_graph *g, hl_params *from, hl_params *to, bool share, hl_error *err)
 {
     hl_arena *arena = hl_arena_new();
     bool *constant = hl_constants_find(g), *kept = NULL;
@@ -249,7 +248,7 @@ hl_graph *hl_constants_store(const hl_graph *g, hl_params *from, hl_params *to, 
         name = hl_constant_names(g, kept, from, arena);
     }
     hl_graph *out = NULL;
-    store s = {g, from, to, constant, kept, name, missing, 0};
+    store s = {g, from, to, share, constant, kept, name, missing, 0};
     if (name && missing)
         out = move(&s, err);
     else

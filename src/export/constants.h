@@ -15,14 +15,14 @@ typedef struct hl_constant_values {
     float *at; /* the caller's (hl_free) */
 } hl_constant_values;
 
-/* The values of one of them, over `from`. */
+/* The values of one of them, over `from`. err is not NULL. */
 hl_status hl_constant_read(const hl_graph *g, hl_tensor t, hl_params *from, hl_constant_values *values,
                            hl_error *err);
 
 /* g over `to`: each constant that something else reads is an entry of it. Parameters keep their names and
- * share from's memory where the store can; the others are named by what they are made of, and computed unless
- * `to` has them. NULL on error. */
-hl_graph *hl_constants_store(const hl_graph *g, hl_params *from, hl_params *to, hl_error *err);
+ * values (share: and memory, see fold.h); the others are named by what they are made of, and computed unless
+ * `to` has them. err is not NULL. NULL on error. */
+hl_graph *hl_constants_store(const hl_graph *g, hl_params *from, hl_params *to, bool share, hl_error *err);
 
 /* Names of the entries, by tensor: NULL where kept is false. Parameters keep theirs; no other has the name of
  * an entry of `from`. The array and the names lie in the arena. NULL if no memory. */

@@ -113,7 +113,7 @@ hl_graph *hl_fold(const hl_graph *g, hl_params *from, hl_params *to, const hl_fo
     now = now ? fold_all(now, from, err) : NULL;
     hl_graph *out = NULL;
     if (now && !now->failed)
-        out = hl_constants_store(now, from, to, err);
+        out = hl_constants_store(now, from, to, options && options->share, err);
     else if (now)
         hl_fail(err, HL_ERR_SHAPE, "%s", now->error);
     else if (err->status == HL_OK)

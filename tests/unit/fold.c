@@ -347,7 +347,8 @@ static void test_pool_before_convolution(void **state)
         hl_graph *g = hl_graph_new();
         pooled(g, from, 3);
         materialize(from);
-        hl_graph *f = need_graph(hl_fold(g, from, to, &(hl_fold_options){before}, &err), &err);
+        hl_graph *f = need_graph(
+            hl_fold(g, from, to, &(hl_fold_options){.pool_before_convolution = before}, &err), &err);
         assert_int_equal(count_op(f, "patch_mean"), before);
         assert_int_equal(count_op(f, "conv2d"), !before);
         assert_true(worst_difference(g, from, f, to) < 1e-5);
@@ -356,6 +357,53 @@ static void test_pool_before_convolution(void **state)
         hl_params_free(from);
         hl_params_free(to);
     }
+}
+
+/* ------------------------------------------------------------------ where values lie */
+
+static void test_shared_entries(void **state)
+{
+    (void)state;
+    for (int share = 0; share < 2; share++) {
+        hl_error err = {0};
+        hl_params *from = hl_params_new(1), *to = hl_params_new(1);
+        hl_graph *g = hl_graph_new();
+        denormalized_activation(g, from, 3);
+        materialize(from);
+        hl_graph *f = need_graph(hl_fold(g, from, to, &(hl_fold_options){.share = share}, &err), &err);
+        assert_int_equal(value_of(from, "a.weight") == value_of(to, "a.weight"), share);
+        assert_true(worst_difference(g, from, f, to) == 0);
+        hl_graph_free(f); /* and again, over entries that are there */
+        f = need_graph(hl_fold(g, from, to, &(hl_fold_options){.share = share}, &err), &err);
+        assert_true(worst_difference(g, from, f, to) == 0);
+        hl_graph_free(g);
+        hl_graph_free(f);
+        hl_params_free(to);
+        hl_params_free(from);
+    }
+}
+
+/* Of a mapped file in 16 bits there are no f32 values until somebody reads them. */
+static void test_mapped_in_16_bits(void **state)
+{
+    (void)state;
+    static const uint16_t ones[36] = {
+        [0] = 0x3F80, [7] = 0x3F80, [14] = 0x3F80, [21] = 0x4000, [35] = 0xBF80};
+    hl_error err = {0};
+    hl_params *from = hl_params_new(1), *to = hl_params_new(1);
+    int index;
+    assert_int_equal(hl_params_map(from, "a.weight", HL_BF16, (hl_shape){2, {6, 6}}, ones, &index, &err),
+                     HL_OK);
+    hl_graph *g = hl_graph_new();
+    activation_between(g, from, 3);
+    materialize(from);
+    hl_graph *f = need_graph(hl_fold(g, from, to, NULL, &err), &err);
+    assert_true(value_of(to, "a.weight")[21] == 2 && value_of(to, "a.weight")[1] == 0);
+    assert_true(worst_difference(g, from, f, to) == 0);
+    hl_graph_free(g);
+    hl_graph_free(f);
+    hl_params_free(from);
+    hl_params_free(to);
 }
 
 /* ------------------------------------------------------------------ errors */
@@ -457,6 +505,8 @@ int main(void)
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_large_offsets_stay),
         cmocka_unit_test(test_pool_before_convolution),
+        cmocka_unit_test(test_shared_entries),
+        cmocka_unit_test(test_mapped_in_16_bits),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_released_weights),
         cmocka_unit_test(test_allocation_failures),
