@@ -159,6 +159,29 @@ static void test_bad_statistics(void **state)
     hl_normalization_free(&c.normalization);
 }
 
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    hl_model_options o = small_model(HL_HYBRID);
+    o.history = 2;
+    statistics_case c = with_statistics(&o);
+    hl_graph *g = NULL;
+    uint64_t n = 1;
+    for (; !g; n++) {
+        hl_error err = {0};
+        hl_params *params = hl_params_new(1);
+        hl_alloc_fail_at(n);
+        g = hl_acting_graph(params, &c.options, 2, &err);
+        hl_alloc_fail_at(0);
+        if (!g && !strstr(err.message, "memory"))
+            fail_msg("allocation %llu: %s", (unsigned long long)n, err.message);
+        hl_params_free(params);
+    }
+    assert_true(n > 100);
+    hl_graph_free(g);
+    hl_normalization_free(&c.normalization);
+}
+
 /* ------------------------------------------------------------------ folded */
 
 /* Of entry `name` with n elements, how many there are after folding; what is folded into others counts there.
@@ -282,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_same_actions_as_the_policy),
         cmocka_unit_test(test_statistics_are_as_few_numbers_as_say_them),
         cmocka_unit_test(test_bad_statistics),
+        cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_senses_and_decoder),
         cmocka_unit_test(test_folded_twice),
