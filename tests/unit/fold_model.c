@@ -1,41 +1,11 @@
 /* The acting graph in the robot's units, and what is left of it when it is folded: every compressor, with and
  * without history, at several batches. */
+#include "tests/acting_case.h"
 #include "tests/fold_case.h"
 #include "tests/small_model.h"
 
 #include "app/policy.h"
 #include "base/memory.h"
-#include "export/acting.h"
-
-/* Statistics that change everything: per element, but one scale for all of visual, and depth per channel. */
-typedef struct statistics_case {
-    hl_normalization normalization; /* owned */
-    hl_acting_options options;      /* reads it */
-} statistics_case;
-
-static hl_normalizer statistics_of(int64_t count, int sense)
-{
-    hl_normalizer n = {count, hl_alloc((size_t)count, sizeof(float)), hl_alloc((size_t)count, sizeof(float))};
-    for (int64_t i = 0; i < count; i++) {
-        double at = sense == HL_DEPTH ? 0 : (double)i;
-        n.offset[i] = (float)sin(at + sense);
-        n.scale[i] = sense == HL_VISUAL ? 0.8f : (float)(1.2 + 0.7 * cos(2 * at + sense));
-    }
-    return n;
-}
-
-static statistics_case with_statistics(const hl_model_options *model)
-{
-    statistics_case c = {.options = {.model = *model}};
-    for (int s = 0; s < HL_MODEL_SENSES; s++) {
-        hl_normalizer n = statistics_of(hl_model_sense_size(model, s), s);
-        c.normalization.sense[s] = n;
-        c.options.sense[s] = (hl_statistics){n.count, n.offset, n.scale};
-    }
-    hl_normalizer a = c.normalization.action = statistics_of(model->action, HL_SENSES);
-    c.options.action = (hl_statistics){a.count, a.offset, a.scale};
-    return c;
-}
 
 static hl_graph *acting(hl_params *params, const statistics_case *c, int64_t batch)
 {
@@ -57,13 +27,13 @@ static void test_same_actions_as_the_policy(void **state)
     hl_graph *g = acting(params, &c, ROWS);
     hl_session *s = session_of(g, params);
     hl_policy_options options = {.rows = ROWS, .smoothing = 0.25f, .device = "cpu"};
-    hl_policy *p = hl_policy_new(params, &o, &c.normalization, options, &err);
+    hl_policy *p = hl_trained_policy(params, &o, &c.normalization, &options, false, &err);
     assert_non_null(p);
     float action[ROWS * ACTION], *previous = hl_session_input(s, "previous");
     for (int step = 0; step < 3; step++) {
         small_model_inputs(s, step, 2);
         for (int i = 0; i < HL_MODEL_SENSES; i++)
-            memcpy(hl_policy_sense(p, i), hl_session_input(s, hl_model_sense(i)),
+            memcpy(hl_policy_sense(p, hl_model_sense(i)), hl_session_input(s, hl_model_sense(i)),
                    (size_t)(ROWS * hl_model_sense_size(&o, i)) * sizeof(float));
         for (int r = 0; r < ROWS; r++)
             hl_session_input(s, "smoothing")[r] = step ? 0.25f : 0;
