@@ -12,7 +12,8 @@ hl_shape_text hl_shape_print(hl_shape s);
 
 hl_shape hl_shape_make(int rank, const int64_t *dim);
 bool hl_shape_equal(hl_shape a, hl_shape b);
-/* Elements, or -1 if a dim is negative or the bytes overflow. */
+/* Elements, or -1 if a dim is negative or the bytes overflow: those of all dims that are not 0, so that no
+ * product of some of them does. */
 int64_t hl_shape_count(hl_shape s);
 /* Product of dims [begin, end). */
 int64_t hl_shape_span(hl_shape s, int begin, int end);

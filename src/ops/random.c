@@ -13,8 +13,13 @@ static bool dropout_shape(hl_graph *g, hl_node *n)
     const hl_tensor_info *x = hl_node_in(g, n, 0);
     if (!hl_want_dtypes(g, n))
         return false;
-    if (!(p->p >= 0 && p->p < 1) || p->group < 1) {
+    if (!(p->p >= 0 && p->p < 1)) {
         hl_graph_fail(g, "dropout: p = %g is not in [0,1)", (double)p->p);
+        return false;
+    }
+    if (p->group < 1 || p->group > INT32_MAX) {
+        hl_graph_fail(g, "dropout: groups of %lld elements; must be within 1 and %d", (long long)p->group,
+                      INT32_MAX);
         return false;
     }
     hl_node_out(g, n, 0, hl_shared_dtype(g, n), x->shape);

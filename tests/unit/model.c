@@ -236,6 +236,47 @@ static void a_model_outlives_its_name(void **state)
     hl_params_free(params);
 }
 
+/* Another tool may begin the data anywhere: here one byte later than we do. */
+static void shift_data(const char *path)
+{
+    static unsigned char bytes[1 << 20];
+    FILE *file = fopen(path, "r+b");
+    size_t n = fread(bytes, 1, sizeof bytes, file);
+    uint64_t header;
+    assert_true(n > 8 && n < sizeof bytes);
+    memcpy(&header, bytes, 8);
+    memmove(bytes + 8 + header + 1, bytes + 8 + header, n - 8 - header);
+    bytes[8 + header++] = ' ';
+    memcpy(bytes, &header, 8);
+    rewind(file);
+    assert_int_equal(fwrite(bytes, 1, n + 1, file), n + 1);
+    fclose(file);
+}
+
+static void weights_may_lie_anywhere(void **state)
+{
+    (void)state;
+    for (int p = 0; p < 3; p++) {
+        const char *path = temporary_path("even.safetensors");
+        hl_params_free(small_file(path, HL_HYBRID, 2, precisions[p]));
+        hl_model *even = open_model(path);
+        path = temporary_path("odd.safetensors");
+        hl_params_free(small_file(path, HL_HYBRID, 2, precisions[p]));
+        shift_data(path);
+        hl_model *odd = open_model(path);
+        hl_error err = {0};
+        assert_int_equal(hl_model_check(odd, &err), HL_OK);
+        hl_session *a = session_of(even, 3, NULL), *b = session_of(odd, 3, NULL);
+        run(a);
+        run(b);
+        assert_same_output(a, b, "action");
+        hl_session_free(a);
+        hl_session_free(b);
+        hl_model_free(even);
+        hl_model_free(odd);
+    }
+}
+
 /* ------------------------------------------------------------------ threads */
 
 typedef struct worker {
@@ -534,6 +575,7 @@ int main(void)
         cmocka_unit_test(options_choose_the_precision),
         cmocka_unit_test(integers_are_an_int8_model),
         cmocka_unit_test(a_model_outlives_its_name),
+        cmocka_unit_test(weights_may_lie_anywhere),
         cmocka_unit_test(threads_share_a_model),
         cmocka_unit_test(bad_files_are_named),
         cmocka_unit_test(check_reads_every_weight),
