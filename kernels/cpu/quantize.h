@@ -4,9 +4,9 @@
 
 #include "kernels/quantized.h"
 
-/* x [rows,n] -> q [rows,width], zeros from column n on, and step [rows]: *given, or NULL: of each row. q are of
- * eight bits, stored as the products read them. */
-void hl_quantize_rows(const float *x, int64_t rows, int64_t n, const float *given, int64_t width, int16_t *q,
+/* x [rows,n] -> step [rows]: *given, or NULL: of each row; and its integers of eight bits, stored in 16 as
+ * products read them: q [ceil(n / piece)][rows][piece], zeros after the last. */
+void hl_quantize_rows(const float *x, int64_t rows, int64_t n, const float *given, int64_t piece, int16_t *q,
                       float *step);
 
 #endif

@@ -1,6 +1,6 @@
 /* Convolutions with weights of eight bits: every sample is quantized, then a task makes its stretch of the
- * patches (im2col.h) as pairs of integers and multiplies it by all filters while it is in the cache. Positions
- * lie along the vector. */
+ * patches (im2col.h) as pairs of integers and multiplies it by all filters while it is in the cache.
+ * Positions lie along the vector. */
 #include "kernels/cpu/common.h"
 #include "kernels/cpu/im2col.h"
 #include "kernels/cpu/integers.h"

@@ -1,4 +1,5 @@
-/* Rows are quantized as they come and multiplied by the weights as they lie, a piece of the batch at a time. */
+/* Rows are quantized as they come and multiplied by the weights as they lie, a piece of the batch at a time.
+ */
 #include "kernels/cpu/common.h"
 #include "kernels/cpu/skinny_integers.h"
 #include "kernels/quantized.h"
@@ -14,8 +15,7 @@ static const double WORTH_WAKING = 1 << 18;
 
 static hl_status prepare(hl_call *c, hl_error *err)
 {
-    int64_t M = c->out[0].shape.dim[0], N = c->out[0].shape.dim[1],
-            K = c->in[HL_QUANTIZED_X].shape.dim[1];
+    int64_t M = c->out[0].shape.dim[0], N = c->out[0].shape.dim[1], K = c->in[HL_QUANTIZED_X].shape.dim[1];
     if (!c->out[0].count)
         return HL_OK;
     hl_skinny_integers *plan = c->state = hl_alloc(1, sizeof *plan);
@@ -38,8 +38,7 @@ static void release(hl_call *c)
 static hl_status run(const hl_call *c, hl_error *err)
 {
     const hl_quantized_matmul_params *p = c->params;
-    int64_t M = c->out[0].shape.dim[0], N = c->out[0].shape.dim[1],
-            K = c->in[HL_QUANTIZED_X].shape.dim[1];
+    int64_t M = c->out[0].shape.dim[0], N = c->out[0].shape.dim[1], K = c->in[HL_QUANTIZED_X].shape.dim[1];
     const float *addend = hl_in(c, HL_QUANTIZED_ADDEND);
     (void)err;
     for (int64_t r = 0; c->out[0].count && r < M; r += HL_SKINNY_MAX) {

@@ -22,8 +22,8 @@ typedef struct hl_skinny_integers {
 /* False if the scratch size overflows. */
 bool hl_skinny_integers_prepare(hl_skinny_integers *plan, size_t m, size_t n_out, size_t n_in, int threads);
 
-/* What the sums become: y [m,n_out] = act(sum x_step[m] w_scale[n_out] + bias[n_out] + addend [m,n_out]); bias
- * and addend may be NULL, and addend may be y itself. */
+/* What the sums become: y [m,n_out] = act(sum x_step[m] w_scale[n_out] + bias[n_out] + addend [m,n_out]);
+ * bias and addend may be NULL, and addend may be y itself. */
 typedef struct hl_scaling {
     const float *w_scale, *bias, *addend;
     hl_activation activation;

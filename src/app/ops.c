@@ -165,7 +165,7 @@ const hl_kernel *hl_op_kernel(const hl_op_samples *s, const hl_op_def *op, hl_dt
     hl_dtype rest = op->out_dtype ? dtype : HL_F32; /* what the low operands do not decide */
     for (int k = 0; k < n->n_in; k++)
         in[k] = view_of(s->graph, n->in[k],
-                        op->integers >> k & 1     ? HL_I8
+                        op->integers >> k & 1   ? HL_I8
                         : hl_low_operand(op, k) ? dtype
                                                 : rest);
     for (int k = 0; k < n->n_out; k++)

@@ -21,8 +21,8 @@ HL_BOTH int32_t hl_magnitude(float x)
     return (int32_t)(hl_float_bits(x) & 0x7fffffffu);
 }
 
-/* The step for values up to a magnitude `most` (hl_magnitude): *given, or NULL: what maps most to 127. NaN where
- * one of them is not finite, so that what is computed from them shows it. */
+/* The step for values up to a magnitude `most` (hl_magnitude): *given, or NULL: what maps most to 127. NaN
+ * where one of them is not finite, so that what is computed from them shows it. */
 HL_BOTH float hl_quantize_step(int32_t most, const float *given)
 {
     float magnitude = hl_bits_float((uint32_t)most);

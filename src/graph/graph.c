@@ -137,8 +137,9 @@ static bool integers_where_wanted(hl_graph *g, const hl_op_def *op, int n_in, co
         hl_dtype dtype = in[k].id ? g->tensors[in[k].id].dtype : HL_F32;
         bool wanted = k < 32 && (op->integers >> k & 1);
         if (in[k].id && wanted != (dtype == HL_I8)) {
-            hl_graph_fail(g, wanted ? "%s: operand %d is %s, it must be i8"
-                                    : "%s: operand %d is %s, which only quantized ops take",
+            hl_graph_fail(g,
+                          wanted ? "%s: operand %d is %s, it must be i8"
+                                 : "%s: operand %d is %s, which only quantized ops take",
                           op->name, k, hl_dtype_name(dtype));
             return false;
         }

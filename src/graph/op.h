@@ -55,7 +55,8 @@ struct hl_op_def {
     /* Where params keep hl_dtype out and hl_math math (products), and hl_activation activation, which `fuse`
      * sets; 0: nowhere. */
     size_t out_dtype, math, activation;
-    /* The operand, absent at first, that is added before the activation: `fuse` fills it. 0: there is none. */
+    /* The operand, absent at first, that is added before the activation: `fuse` fills it. 0: there is none.
+     */
     int addend;
     /* Checks the operands, fills the outputs by hl_node_out. False after hl_graph_fail. */
     bool (*shape)(hl_graph *g, hl_node *n);

@@ -81,7 +81,6 @@ static void build_elsewhere(hl_graph *g, hl_params *params, const int64_t *s)
                           : hl_matmul(g, x, false, w, false));
 }
 
-
 const hl_case cases_quantized_matmul[] = {
     {"1x1x1", build_matmul, .size = {1, 1, 1, BIAS}},
     {"one row", build_matmul, .size = {1, 67, 129, BIAS}},
@@ -109,7 +108,8 @@ const hl_case cases_quantized_matmul[] = {
     {"misfit rank", build_misfit, .size = {3, 4, 5, 5, 1, 3, HL_I8}, .error = "x is [3,4,2] and w [5,4]"},
     {"misfit scale", build_misfit, .size = {2, 4, 1, 5, 1, 3, HL_I8},
      .error = "quantized_matmul: the scale of w is [1], it must be [5]"},
-    {"misfit bias", build_misfit, .size = {2, 4, 5, 4, 1, 3, HL_I8}, .error = "the bias is [4], it must be [5]"},
+    {"misfit bias", build_misfit, .size = {2, 4, 5, 4, 1, 3, HL_I8},
+     .error = "the bias is [4], it must be [5]"},
     {"misfit addend", build_misfit, .size = {2, 4, 5, 5, 1, 2, HL_I8},
      .error = "the addend is [2,5], it must be [3,5]"},
     {"misfit scale of x", build_misfit, .size = {2, 4, 5, 5, 3, 3, HL_I8},
@@ -118,7 +118,8 @@ const hl_case cases_quantized_matmul[] = {
      .error = "quantized_matmul: operand 1 is f32, it must be i8"},
     {"weights of bf16", build_misfit, .size = {2, 4, 5, 5, 1, 3, HL_BF16}, .error = "operand 1 is bf16"},
     {"x of 16 bits", build_low, .size = {2, 3, 4}, .error = "quantized_matmul: operand 0 is bf16"},
-    {"integers in a sum", build_elsewhere, .size = {0}, .error = "add: operand 0 is i8, which only quantized"},
+    {"integers in a sum", build_elsewhere, .size = {0},
+     .error = "add: operand 0 is i8, which only quantized"},
     {"integers cast", build_elsewhere, .size = {1}, .error = "cast: operand 0 is i8"},
     {"cast to integers", build_elsewhere, .size = {2}, .error = "cast: to i8, which is none of"},
     {"integers in a product", build_elsewhere, .size = {3}, .error = "matmul: operand 1 is i8"},
@@ -127,8 +128,8 @@ const hl_case cases_quantized_matmul[] = {
 
 /* ------------------------------------------------------------------ convolutions */
 
-static hl_tensor conv(hl_graph *g, hl_params *params, const int64_t *s, int64_t beside, hl_activation activation,
-                      hl_dtype out)
+static hl_tensor conv(hl_graph *g, hl_params *params, const int64_t *s, int64_t beside,
+                      hl_activation activation, hl_dtype out)
 {
     hl_conv_params p;
     memset(&p, 0, sizeof p);
@@ -170,9 +171,9 @@ static void build_samples(hl_graph *g, hl_params *params, const int64_t *s)
     hl_tensor zero = hl_fill(g, 4, (int64_t[]){1, s[1], s[2], s[3]}, 0), none = {0};
     hl_tensor x[] = {case_input(g, "x", 4, s[0], s[1], s[2], s[3]), zero, hl_div(g, zero, zero)};
     hl_tensor w = case_integers(g, params, "w", 4, s[4], s[1], s[5], s[6]);
-    hl_output(g, "y",
-              hl_quantized_conv2d(g, hl_concat(g, 3, x, 0), w, w_scale(g, s[4]), none, none, (int)s[7],
-                                  (int)s[8]));
+    hl_output(
+        g, "y",
+        hl_quantized_conv2d(g, hl_concat(g, 3, x, 0), w, w_scale(g, s[4]), none, none, (int)s[7], (int)s[8]));
 }
 
 /* size: channels of x, of w, lengths of w_scale, bias, x_scale */
@@ -180,10 +181,9 @@ static void build_conv_misfit(hl_graph *g, hl_params *params, const int64_t *s)
 {
     hl_tensor w = case_integers(g, params, "w", 4, 5, s[1], 3, 3);
     hl_output(g, "y",
-              hl_quantized_conv2d(g, case_input(g, "x", 4, 2, s[0], 8, 8), w,
-                                  case_input(g, "w_scale", 1, s[2], 0, 0, 0),
-                                  case_input(g, "bias", 1, s[3], 0, 0, 0),
-                                  case_input(g, "x_scale", 1, s[4], 0, 0, 0), 1, 1));
+              hl_quantized_conv2d(
+                  g, case_input(g, "x", 4, 2, s[0], 8, 8), w, case_input(g, "w_scale", 1, s[2], 0, 0, 0),
+                  case_input(g, "bias", 1, s[3], 0, 0, 0), case_input(g, "x_scale", 1, s[4], 0, 0, 0), 1, 1));
 }
 
 const hl_case cases_quantized_conv2d[] = {
