@@ -4,7 +4,7 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hdf5.h"
+#include "io/hdf5.h"
 
 #include <math.h>
 #include <stdio.h>
