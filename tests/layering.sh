@@ -15,7 +15,7 @@ declare -A may=(
     [kernels]="hl.h src/base src/run/backend.h src/ops/params.h"
     [layers]="hl.h"
     [optim]="hl.h"
-    [data]="hl.h src/base"
+    [data]="hl.h src/base src/io/hdf5.h"
     [src/app]="hl.h src/base src/graph src/ops src/compile src/run src/io layers optim data kernels/cpu/ceilings.h"
     [src/cli]="hl.h src/base src/app"
 )

@@ -6,12 +6,11 @@
 #include "kernels/cpu/integers.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/quantize.h"
+#include "kernels/cpu/threads.h"
 #include "kernels/shape.h"
 
 #include "base/error.h"
 #include "base/memory.h"
-
-#include <omp.h>
 
 enum {
     X = HL_QUANTIZED_X,

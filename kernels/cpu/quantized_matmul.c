@@ -2,13 +2,12 @@
  */
 #include "kernels/cpu/common.h"
 #include "kernels/cpu/skinny_integers.h"
+#include "kernels/cpu/threads.h"
 #include "kernels/quantized.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/shape.h"
-
-#include <omp.h>
 
 /* As of matmul.c: below it waking the other threads costs more than they save. */
 static const double WORTH_WAKING = 1 << 18;

@@ -3,7 +3,6 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "data/describe.h"
 #include "data/reach.h"
 #include "data/robomimic_write.h"
@@ -56,7 +55,7 @@ static void print_description(const json_t *d)
     }
 }
 
-static int data_info(int argc, char **argv)
+int hl_command_data_info(int argc, char **argv)
 {
     bool json = false;
     const hl_flag flags[] = {{"json", HL_FLAG_BOOL, &json, NULL, "print JSON"}, {0}};
@@ -175,7 +174,7 @@ static hl_status export_all(exporter *e, const char *path, bool overwrite, hl_er
     return status;
 }
 
-static int data_export(int argc, char **argv)
+int hl_command_data_export(int argc, char **argv)
 {
     const char *output = NULL;
     bool overwrite = false;
@@ -211,29 +210,4 @@ static int data_export(int argc, char **argv)
     }
     hl_config_free(&cfg);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
-}
-
-int hl_command_data(int argc, char **argv)
-{
-    static const char usage[] =
-        "usage: hl data info FILE [--json]\n"
-        "       hl data export CONFIG [key=value ...] --output FILE.hdf5 [--overwrite]\n\n"
-        "hl data info --help and hl data export --help tell more.\n";
-    if (argc > 1 && !strcmp(argv[1], "info"))
-        return data_info(argc - 1, argv + 1);
-    if (argc > 1 && !strcmp(argv[1], "export"))
-        return data_export(argc - 1, argv + 1);
-    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-        fputs(usage, stdout);
-        return HL_EXIT_OK;
-    }
-    static const char *const known[] = {"info", "export"};
-    const char *nearest = argc > 1 ? hl_nearest(argv[1], known, 2) : NULL;
-    if (argc > 1)
-        fprintf(stderr, "hl: data has no '%s'%s%s%s\n", argv[1], nearest ? "; did you mean '" : "",
-                nearest ? nearest : "", nearest ? "'?" : "");
-    else
-        fprintf(stderr, "hl: an argument is missing\n");
-    fputs(usage, stderr);
-    return HL_EXIT_USAGE;
 }

@@ -1,4 +1,4 @@
-#include "base/yaml.h"
+#include "io/yaml.h"
 
 #include "base/error.h"
 #include "base/file.h"

@@ -1,4 +1,4 @@
-#include "base/hdf5.h"
+#include "io/hdf5.h"
 
 #include "base/error.h"
 

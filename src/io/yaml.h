@@ -1,8 +1,8 @@
 /* YAML files as trees, through libyaml's events, with limits: 1 MiB, 32 levels, one document, no
  * anchors, aliases or tags, no key twice in a mapping. So no input can be larger in memory than a
  * small multiple of its size. */
-#ifndef HL_BASE_YAML_H
-#define HL_BASE_YAML_H
+#ifndef HL_IO_YAML_H
+#define HL_IO_YAML_H
 
 #include "hl.h"
 

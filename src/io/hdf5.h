@@ -1,6 +1,6 @@
 /* What every user of libhdf5 needs: one at a time, no printing, its message in our sentence. */
-#ifndef HL_BASE_HDF5_H
-#define HL_BASE_HDF5_H
+#ifndef HL_IO_HDF5_H
+#define HL_IO_HDF5_H
 
 #include "hl.h"
 
