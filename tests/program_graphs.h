@@ -99,6 +99,11 @@ static inline hl_graph *every_op(hl_params *params, int64_t batch, const void *c
     hl_tensor bias = hl_param(g, params, "conv.bias", 1, (int64_t[]){4}, (hl_init_rule){HL_FILLED, 0, 0.25f});
     hl_tensor pooled = hl_adaptive_avg_pool(g, hl_conv2d(g, image, w, bias, 2, 1), 2, 3); /* [B,4,2,3] */
     hl_tensor patches = hl_patch_mean(g, image, 3, 2, 1, 1, 2, 2);                        /* [B,2,2,18] */
+    hl_tensor filter = hl_param_leaf(g, params, "conv.integers", HL_I8, (hl_shape){4, {4, C, 3, 3}});
+    hl_tensor weight = hl_param_leaf(g, params, "dense.integers", HL_I8, (hl_shape){2, {4, C * S * S}});
+    hl_tensor flat = hl_reshape(g, image, 2, (int64_t[]){batch, C * S * S}), none = {0};
+    hl_output(g, "quantized", hl_quantized_matmul(g, flat, weight, bias, bias, none));
+    hl_output(g, "quantized image", hl_quantized_conv2d(g, image, filter, bias, none, none, 2, 1));
     hl_section(g, "compressor");
     hl_tensor x = hl_relu(g, hl_mul(g, hl_reshape(g, pooled, 2, (int64_t[]){batch, 24}), gain));
     x = hl_norm(g, params, "norm", hl_gelu(g, hl_dense(g, params, "dense", x, 8)));

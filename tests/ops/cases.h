@@ -5,6 +5,7 @@
 #define HL_TESTS_OPS_CASES_H
 
 #include "ops/ops.h"
+#include "run/params.h"
 
 typedef struct hl_case {
     const char *name; /* NULL ends a list */
@@ -37,7 +38,7 @@ static inline hl_tensor case_input(hl_graph *g, const char *name, int rank, int6
 static inline hl_tensor case_integers(hl_graph *g, hl_params *params, const char *name, int rank, int64_t a,
                                       int64_t b, int64_t c, int64_t d)
 {
-    return hl_state(g, params, name, HL_I8, 0, rank, (int64_t[]){a, b, c, d});
+    return hl_param_leaf(g, params, name, HL_I8, (hl_shape){rank, {a, b, c, d}});
 }
 
 #endif
