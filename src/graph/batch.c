@@ -49,7 +49,7 @@ static hl_status check_node(const hl_graph *at_two, const hl_graph *at_three, in
     const hl_node *two = at_two->nodes[i], *three = at_three->nodes[i];
     if (!same_node(two, three))
         return hl_fail(
-            err, HL_ERR_SHAPE,
+            err, HL_ERR_USAGE,
             "node %d is %s at batch 2 and %s at batch 3, or reads other operands; build both graphs "
             "by the same calls",
             i, two->op->name, three->op->name);
@@ -57,7 +57,7 @@ static hl_status check_node(const hl_graph *at_two, const hl_graph *at_three, in
         const hl_tensor_info *a = hl_info(at_two, hl_node_output(two, k));
         const hl_tensor_info *b = hl_info(at_three, hl_node_output(three, k));
         if (a->dtype != b->dtype || !scales(a->shape, b->shape))
-            return hl_fail(err, HL_ERR_SHAPE,
+            return hl_fail(err, HL_ERR_USAGE,
                            "node %d (%s) gives %s %s at batch 2 and %s %s at batch 3; every dim must stay or "
                            "be a multiple of the batch",
                            i, two->op->name, hl_dtype_name(a->dtype), hl_shape_print(a->shape).text,
@@ -70,10 +70,10 @@ hl_status hl_batch_check(const hl_graph *at_two, const hl_graph *at_three, hl_er
 {
     const char *wrong = hl_graph_error(at_two) ? hl_graph_error(at_two) : hl_graph_error(at_three);
     if (wrong)
-        return hl_fail(err, HL_ERR_SHAPE, "%s", wrong);
+        return hl_fail(err, HL_ERR_USAGE, "%s", wrong);
     if (at_two->n_nodes != at_three->n_nodes || at_two->n_outputs != at_three->n_outputs)
         return hl_fail(
-            err, HL_ERR_SHAPE,
+            err, HL_ERR_USAGE,
             "the graph has %d nodes and %d outputs at batch 2, %d and %d at batch 3; build both by the "
             "same calls",
             at_two->n_nodes, at_two->n_outputs, at_three->n_nodes, at_three->n_outputs);
@@ -83,7 +83,7 @@ hl_status hl_batch_check(const hl_graph *at_two, const hl_graph *at_three, hl_er
     for (int i = 0; i < at_two->n_outputs && status == HL_OK; i++) {
         const hl_graph_output *a = &at_two->outputs[i], *b = &at_three->outputs[i];
         if (strcmp(a->name, b->name) || a->tensor.id != b->tensor.id)
-            status = hl_fail(err, HL_ERR_SHAPE, "output %d is '%s' at batch 2 and '%s' at batch 3", i,
+            status = hl_fail(err, HL_ERR_USAGE, "output %d is '%s' at batch 2 and '%s' at batch 3", i,
                              a->name, b->name);
     }
     return status;
