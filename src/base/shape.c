@@ -1,6 +1,7 @@
-#include "graph/graph.h"
+#include "base/shape.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>
