@@ -50,8 +50,13 @@ struct hl_op_def {
      * which is that of such results; all others are f32. (Products say the dtype of their result in params.)
      */
     uint32_t low_in, low_out;
-    /* Of products: where their params keep hl_dtype out and hl_math math; 0: nowhere. */
-    size_t out_dtype, math;
+    /* Bit k: operand k is of integers (HL_I8). No other operand may be. */
+    uint32_t integers;
+    /* Where params keep hl_dtype out and hl_math math (products), and hl_activation activation, which `fuse`
+     * sets; 0: nowhere. */
+    size_t out_dtype, math, activation;
+    /* The operand, absent at first, that is added before the activation: `fuse` fills it. 0: there is none. */
+    int addend;
     /* Checks the operands, fills the outputs by hl_node_out. False after hl_graph_fail. */
     bool (*shape)(hl_graph *g, hl_node *n);
     /* Appends the nodes that compute dx[k] for each needed[k]; dy[k].id is 0 where output k has no

@@ -6,6 +6,10 @@
 static bool cast_shape(hl_graph *g, hl_node *n)
 {
     const hl_cast_params *p = n->params;
+    if ((unsigned)p->dtype >= HL_FLOATS) {
+        hl_graph_fail(g, "cast: to %s, which is none of f32, f16 and bf16", hl_dtype_name(p->dtype));
+        return false;
+    }
     hl_node_out(g, n, 0, p->dtype, hl_node_in(g, n, 0)->shape);
     return !g->failed;
 }

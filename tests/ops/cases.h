@@ -33,4 +33,11 @@ static inline hl_tensor case_input(hl_graph *g, const char *name, int rank, int6
     return hl_input(g, name, HL_F32, rank, (int64_t[]){a, b, c, d});
 }
 
+/* Integers of eight bits, which the harness fills: they are parameters always. */
+static inline hl_tensor case_integers(hl_graph *g, hl_params *params, const char *name, int rank, int64_t a,
+                                      int64_t b, int64_t c, int64_t d)
+{
+    return hl_state(g, params, name, HL_I8, 0, rank, (int64_t[]){a, b, c, d});
+}
+
 #endif
