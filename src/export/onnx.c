@@ -118,7 +118,7 @@ static void build(hl_onnx *x, const hl_params *params, const bool *needed)
 {
     check_names(x, params);
     for (int i = 0; i < x->two->n_nodes && !hl_onnx_failed(x); i++)
-        if (needed[i])
+        if (needed[i] && x->two->nodes[i]->op != &hl_op_param) /* hl_onnx_value takes those that are read */
             lower(x, x->two->nodes[i]);
     for (int i = 0; i < x->two->n_outputs && !hl_onnx_failed(x); i++)
         hl_onnx_output(x, x->two->outputs[i].name, x->two->outputs[i].tensor);

@@ -5,9 +5,7 @@
 #include "base/text.h"
 #include "hl.h"
 
-typedef struct hl_onnx_text {
-    const char *key, *value;
-} hl_onnx_text;
+#include "io/safetensors.h"
 
 typedef struct hl_onnx_options {
     /* How parameters of rank 2 and more lie in the file: HL_F32, HL_F16 or HL_BF16. All is computed in f32.
@@ -17,7 +15,7 @@ typedef struct hl_onnx_options {
      * GiB. */
     bool external;
     int n_metadata;
-    const hl_onnx_text *metadata; /* for people and programs that ask the model about itself */
+    const hl_safetensors_text *metadata; /* for people and programs that ask the model about itself */
 } hl_onnx_options;
 
 /* Writes what the outputs of a graph need, with a free batch: the graph is given built at batch 2 and at

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/protobuf.h"
+#include "ops/ops.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -142,17 +143,21 @@ const char *hl_onnx_node(hl_onnx *x, const char *type, hl_text *attributes, int 
     return result;
 }
 
-const char *hl_onnx_in(hl_onnx *x, int k)
+const char *hl_onnx_value(hl_onnx *x, hl_tensor t)
 {
-    hl_tensor t = x->node->in[k];
-    if (!t.id)
-        return "";
     const hl_tensor_info *info = hl_info(x->two, t);
     if (info->output > 0)
         return hl_onnx_fail(x, HL_ERR_UNSUPPORTED,
-                            "%s (node %d) reads result %d of %s, of which an ONNX model has the first only",
-                            x->node->op->name, x->node->index, info->output, info->node->op->name);
+                            "result %d of %s (node %d) is read; an ONNX model has the first result only",
+                            info->output, info->node->op->name, info->node->index);
+    if (!x->value[t.id] && info->node->op == &hl_op_param)
+        x->value[t.id] = hl_onnx_lower_param(x, info->node);
     return x->value[t.id];
+}
+
+const char *hl_onnx_in(hl_onnx *x, int k)
+{
+    return x->node->in[k].id ? hl_onnx_value(x, x->node->in[k]) : "";
 }
 
 /* ------------------------------------------------------------------ constants and parameters */
@@ -208,6 +213,14 @@ const char *hl_onnx_integers(hl_onnx *x, int n, const int64_t *values)
     hl_text tensor = {0};
     put_tensor_type(&tensor, (hl_shape){1, {n}}, HL_ONNX_INT64);
     hl_protobuf_bytes(&tensor, 9, values, (size_t)n * sizeof *values);
+    return constant(x, &tensor);
+}
+
+const char *hl_onnx_zero_point(hl_onnx *x)
+{
+    hl_text tensor = {0};
+    put_tensor_type(&tensor, (hl_shape){0}, HL_ONNX_INT8);
+    hl_protobuf_bytes(&tensor, 9, "", 1);
     return constant(x, &tensor);
 }
 

@@ -34,7 +34,7 @@ typedef struct hl_onnx {
     hl_text body; /* of the GraphProto, but for its weights */
     hl_onnx_weight *weights, **last_weight;
     hl_onnx_constant *constants;
-    const char **value;  /* [two->n_tensors] names; NULL: not lowered */
+    const char **value;  /* [two->n_tensors] names; NULL: not lowered yet */
     const hl_node *node; /* of `two`, being lowered */
     int emitted;         /* nodes that it has become so far */
     hl_error error;
@@ -57,6 +57,8 @@ const char *hl_onnx_node(hl_onnx *x, const char *type, hl_text *attributes, int 
     hl_onnx_node(x, type, attributes, (int)(sizeof(const char *[]){__VA_ARGS__} / sizeof(const char *)),     \
                  (const char *const[]){__VA_ARGS__})
 
+/* A tensor of the graph. A parameter becomes part of the model when it is first asked for. */
+const char *hl_onnx_value(hl_onnx *x, hl_tensor t);
 /* Operand k of the node being lowered: "" where it is absent. */
 const char *hl_onnx_in(hl_onnx *x, int k);
 /* What goes into the model, and what comes out of it. */
@@ -68,6 +70,7 @@ void hl_onnx_output(hl_onnx *x, const char *name, hl_tensor t);
 const char *hl_onnx_scalar(hl_onnx *x, float value);
 const char *hl_onnx_matrix(hl_onnx *x, int64_t rows, int64_t columns, const float *values);
 const char *hl_onnx_integers(hl_onnx *x, int n, const int64_t *values); /* int64 [n] */
+const char *hl_onnx_zero_point(hl_onnx *x);                             /* of integers of eight bits */
 /* A parameter in another form of the same elements, or of another dtype. */
 const char *hl_onnx_parameter(hl_onnx *x, const hl_node *param, hl_dtype dtype, hl_shape shape);
 
@@ -88,7 +91,8 @@ const char *hl_onnx_shape(hl_onnx *x, hl_onnx_dims to);
 const char *hl_onnx_reshape(hl_onnx *x, const char *value, hl_onnx_dims from, hl_onnx_dims to);
 const char *hl_onnx_transpose(hl_onnx *x, const char *value, int rank, const int *order);
 
-const char *hl_onnx_softmax(hl_onnx *x, const char *value); /* over the last dim */
+const char *hl_onnx_softmax(hl_onnx *x, const char *value);        /* over the last dim */
+void hl_onnx_window(hl_text *attributes, const hl_conv_params *p); /* of Conv */
 /* value, or what an activation makes of it. */
 const char *hl_onnx_activation(hl_onnx *x, hl_activation activation, const char *value);
 

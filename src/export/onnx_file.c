@@ -16,7 +16,7 @@ enum { IR_VERSION = 8, OPSET = 17, PAGE = 4096 };
 
 typedef struct writer {
     const hl_onnx *x;
-    const hl_snapshot *values;
+    hl_snapshot *values;
     const char *path, *data_path; /* data_path NULL: weights are in the model */
     hl_text head;                 /* of the ModelProto: all but the graph */
     hl_text graph;                /* of the GraphProto: all but the weights */
@@ -237,32 +237,32 @@ static hl_status write_files(writer *w, hl_error *err)
 }
 
 /* Every weight has its values, as of one version of the store. */
-static hl_snapshot *take_values(const hl_onnx *x, hl_params *params, hl_error *err)
+static hl_status take_values(writer *w, hl_params *params, hl_error *err)
 {
-    for (const hl_onnx_weight *w = x->weights; w; w = w->next)
-        if (hl_params_materialize_at(params, w->param, err) != HL_OK)
-            return NULL;
-    return hl_snapshot_take(params, err);
+    hl_status status = HL_OK;
+    for (const hl_onnx_weight *p = w->x->weights; p && status == HL_OK; p = p->next)
+        status = hl_params_materialize_at(params, p->param, err);
+    if (status == HL_OK && !(w->values = hl_snapshot_take(params, err)))
+        status = hl_fail_prefix(err, "%s", w->path);
+    return status;
 }
 
 hl_status hl_onnx_save(const hl_onnx *x, const char *path, hl_params *params, hl_error *err)
 {
     writer w = {.x = x, .path = path};
     hl_text data_path = {0};
-    hl_snapshot *values = take_values(x, params, err);
-    if (!values)
-        return err ? err->status : HL_ERR_MEMORY;
-    w.values = values;
     put_head(&w.head, x->options);
     put_graph(&w.graph, x);
     hl_text_appendf(&data_path, "%s.data", path);
     if (x->options->external || w.head.size + hl_protobuf_size(7, graph_size(&w)) > INT32_MAX)
         w.data_path = data_path.at;
     bool failed = data_path.failed || w.head.failed || w.graph.failed;
-    hl_status status = failed ? no_memory(&w, err) : write_files(&w, err);
+    hl_status status = failed ? no_memory(&w, err) : take_values(&w, params, err);
+    if (status == HL_OK)
+        status = write_files(&w, err);
+    hl_snapshot_free(w.values);
     hl_text_free(&data_path);
     hl_text_free(&w.head);
     hl_text_free(&w.graph);
-    hl_snapshot_free(values);
     return status;
 }

@@ -15,7 +15,7 @@ const char *hl_onnx_lower_input(hl_onnx *x, const hl_node *n)
 const char *hl_onnx_lower_param(hl_onnx *x, const hl_node *n)
 {
     const hl_param_params *p = n->params;
-    hl_dtype dtype = p->dtype == HL_I8 ? HL_I8 : p->shape.rank < 2 ? HL_F32 : x->options->weights;
+    hl_dtype dtype = p->dtype != HL_F32 || p->shape.rank < 2 ? p->dtype : x->options->weights;
     const char *name = hl_onnx_parameter(x, n, dtype, p->shape);
     if (dtype == HL_F32 || dtype == HL_I8)
         return name;

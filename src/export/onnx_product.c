@@ -15,13 +15,18 @@ const char *hl_onnx_lower_matmul(hl_onnx *x, const hl_node *n)
     return hl_onnx_activation(x, p->activation, y);
 }
 
+void hl_onnx_window(hl_text *attributes, const hl_conv_params *p)
+{
+    hl_onnx_ints(attributes, "strides", 2, (int64_t[]){p->stride, p->stride});
+    hl_onnx_ints(attributes, "pads", 4, (int64_t[]){p->padding, p->padding, p->padding, p->padding});
+}
+
 const char *hl_onnx_lower_conv2d(hl_onnx *x, const hl_node *n)
 {
     const hl_conv_params *p = n->params;
     const char *in[] = {hl_onnx_in(x, 0), hl_onnx_in(x, 1), hl_onnx_in(x, 2)};
     hl_text a = {0};
-    hl_onnx_ints(&a, "strides", 2, (int64_t[]){p->stride, p->stride});
-    hl_onnx_ints(&a, "pads", 4, (int64_t[]){p->padding, p->padding, p->padding, p->padding});
+    hl_onnx_window(&a, p);
     const char *y = hl_onnx_node(x, "Conv", &a, n->in[2].id ? 3 : 2, in);
     return hl_onnx_activation(x, p->activation, y);
 }
