@@ -121,7 +121,8 @@ HL_API int hl_params_find(const hl_params *params, const char *name);
 HL_API hl_status hl_params_materialize(hl_params *params, hl_error *err);
 /* Brings the values that sessions on a device have changed back into the host's memory. */
 HL_API hl_status hl_params_pull(hl_params *params, hl_error *err);
-/* Tells that the caller wrote data of an entry: sessions on a device, and 16-bit copies, take it over. */
+/* Tells that the caller wrote data of an entry: sessions on a device, and 16-bit copies, take it over. (Data
+ * of a mapped file cannot be written.) */
 HL_API void hl_params_touch(hl_params *params, int index);
 /* Counts the updates that sessions have made: one more after each training step. */
 HL_API uint64_t hl_params_version(hl_params *params);
@@ -315,6 +316,7 @@ typedef enum hl_memory_kind {
     HL_MEM_WORKSPACE, /* scratch of kernels */
     HL_MEM_PACKED,    /* weights in the layout a kernel wants */
     HL_MEM_IO,        /* inputs and outputs */
+    HL_MEM_MAPPED,    /* parameters read where a mapped file has them: not allocated, in no sum */
     HL_MEM_KINDS
 } hl_memory_kind;
 
@@ -363,7 +365,9 @@ HL_API const char *hl_precision_name(hl_precision precision);
  * NVIDIA GPU), "auto" (the first GPU, or the CPU where there is none). NULL: "cpu". */
 typedef struct hl_session_options {
     const char *device;
-    bool frozen; /* parameters will not change: pack them once, and let the store's copy go */
+    /* Parameters will not change: they are packed once, and the store lets go of what no session reads as it
+     * lies. Then only sessions that read the same forms can be opened; of a mapped file, any. */
+    bool frozen;
     /* Runs while another session, in another thread, trains the same parameters. Each run reads one version
      * of them from start to end, and the training keeps two for that. */
     bool concurrent;
@@ -382,8 +386,10 @@ HL_API hl_memory hl_plan_memory(const hl_plan *plan);
 /* One line per kernel call, as snprintf. */
 HL_API size_t hl_plan_print(const hl_plan *plan, char *text, size_t size);
 
-/* Compiles g and binds it to params, which must outlive the session; g may go. NULL on error. Sessions of a
- * store are opened one at a time, while no step runs; then each may run in a thread of its own. */
+/* Compiles g and binds it to params, which must outlive the session; g may go. NULL on error. Frozen sessions
+ * of a store that nobody trains may be opened, and their graphs built, by any thread at any time; what their
+ * kernels packed they share. Other sessions of a store are opened one at a time, while no step runs. Then
+ * each may run in a thread of its own. */
 HL_API hl_session *hl_session_new(const hl_graph *g, hl_params *params, const char *device, hl_error *err);
 HL_API hl_session *hl_session_open(const hl_graph *g, hl_params *params, const hl_session_options *options,
                                    hl_error *err);
@@ -448,6 +454,69 @@ HL_API void hl_session_time_parts(hl_session *s, bool on);
 /* How many parts a step has, in the order in which they begin, and one of them. */
 HL_API int hl_session_parts(const hl_session *s);
 HL_API hl_part hl_session_part(const hl_session *s, int index);
+
+/* ------------------------------------------------------------------ deployed models */
+
+/* A model as `hl export` writes it, one .safetensors file: the graph it computes, for any batch, its weights,
+ * and texts about both. The file is mapped into memory: weights are read where they lie, when they are
+ * needed.
+ *
+ * Any thread may open, use and free sessions and policies of one model at any time; each session and policy
+ * is one thread's at a time. What kernels make of weights is there once for all of them. */
+typedef struct hl_model hl_model;
+
+/* NULL on error: HL_ERR_DATA names file and tensor, HL_ERR_UNSUPPORTED a format newer than this library.
+ * Reads the graph, checks that it and the tensors belong together, and that scales and vectors (biases,
+ * norms) are finite; matrices are not looked at: hl_model_check does. */
+HL_API hl_model *hl_model_open(const char *path, hl_error *err);
+/* After its sessions and policies. */
+HL_API void hl_model_free(hl_model *m);
+/* Reads every weight: HL_ERR_DATA names tensor and element of one that is NaN or infinite. */
+HL_API hl_status hl_model_check(const hl_model *m, hl_error *err);
+/* What the file says under a key: "precision" ("fp32", "bf16", "fp16", "int8"), "hl_version", "config", and
+ * what else its writer put there; NULL where it says nothing. */
+HL_API const char *hl_model_about(const hl_model *m, const char *key);
+
+/* An input or output, for a batch of 1. */
+typedef struct hl_model_value {
+    const char *name;
+    hl_dtype dtype;
+    hl_shape shape;
+} hl_model_value;
+
+HL_API int hl_model_inputs(const hl_model *m);
+HL_API hl_model_value hl_model_input(const hl_model *m, int index);
+HL_API int hl_model_outputs(const hl_model *m);
+HL_API hl_model_value hl_model_output(const hl_model *m, int index);
+
+/* A session of the model at a batch. options NULL: the CPU. It is frozen whatever they say, and where they
+ * leave the precision at fp32 it is the model's own. */
+HL_API hl_session *hl_model_session(hl_model *m, int64_t batch, const hl_session_options *options,
+                                    hl_error *err);
+
+/* A model that acts: a session, with history and smoothing, behind observe -> action. Rows are robots that
+ * share a batch. */
+typedef struct hl_policy hl_policy;
+
+typedef struct hl_policy_options {
+    int64_t rows;       /* 0: 1 */
+    float smoothing;    /* weight of the previous action, 0..1 */
+    const char *device; /* as in hl_session_options */
+    hl_precision precision;
+} hl_policy_options;
+
+/* options NULL: all zero. */
+HL_API hl_policy *hl_policy_new(hl_model *m, const hl_policy_options *options, hl_error *err);
+HL_API void hl_policy_free(hl_policy *p);
+/* Where to write raw observations before hl_policy_act, [rows, ...]; NULL: the model does not read this
+ * sense. */
+HL_API float *hl_policy_sense(hl_policy *p, const char *name);
+/* Computes action [rows, A], in the robot's units; allocates nothing. HL_ERR_DATA names sense, row and
+ * element of an observation that is not finite; then no row has moved on. */
+HL_API hl_status hl_policy_act(hl_policy *p, float *action, hl_error *err);
+/* A row starts a new episode: no previous action, and its history is its first observation, repeated. */
+HL_API void hl_policy_reset(hl_policy *p, int64_t row);
+HL_API hl_session *hl_policy_session(hl_policy *p);
 
 #ifdef __cplusplus
 }

@@ -56,7 +56,7 @@ static void observe(seat *s, int64_t row, const hl_model_options *o, hl_policy *
 {
     float *sense[HL_SENSES];
     for (int k = 0; k < HL_SENSES; k++) {
-        float *all = hl_policy_sense(policy, k);
+        float *all = hl_policy_sense(policy, hl_model_sense(k));
         sense[k] = all ? all + row * hl_model_sense_size(o, k) : NULL;
     }
     hl_reach_observe(s->world, sense);
@@ -123,7 +123,7 @@ static hl_status closed_loop(const hl_trained *t, success *out, hl_error *err)
         .device = t->config.device,
         .precision = (hl_precision)t->config.precision,
     };
-    hl_policy *policy = hl_policy_new(t->params, &t->model, &t->normalization, o, err);
+    hl_policy *policy = hl_trained_policy(t->params, &t->model, &t->normalization, &o, false, err);
     seat *seats = hl_alloc((size_t)rows, sizeof *seats);
     float *action = hl_alloc((size_t)(rows * t->model.action), sizeof *action);
     if (!policy)

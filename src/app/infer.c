@@ -177,7 +177,7 @@ static hl_status act_on_rows(const observations *in, const hl_trained *t, hl_pol
             hl_policy_reset(policy, 0);
         for (int s = 0; s < HL_MODEL_SENSES && status == HL_OK; s++)
             if (t->model.senses[s])
-                status = read_row(in, &t->model, s, row, hl_policy_sense(policy, s), err);
+                status = read_row(in, &t->model, s, row, hl_policy_sense(policy, hl_model_sense(s)), err);
         if (status == HL_OK)
             status = hl_policy_act(policy, actions + row * t->model.action, err);
         if (status != HL_OK)
@@ -255,8 +255,7 @@ static hl_status infer(hl_trained *t, const char *input, const char *output, hl_
     hl_policy_options o = {.rows = 1,
                            .smoothing = (float)t->config.model.head.smoothing,
                            .device = t->config.device,
-                           .precision = (hl_precision)t->config.precision,
-                           .frozen = true};
+                           .precision = (hl_precision)t->config.precision};
     hl_policy *policy = NULL;
     hl_file *to = NULL;
     hl_setup_threads(&t->config);
@@ -264,7 +263,7 @@ static hl_status infer(hl_trained *t, const char *input, const char *output, hl_
     if (status == HL_OK) /* before the work, lest it be lost for a name that cannot be written */
         status = hl_file_replace(output, &to, err);
     if (status == HL_OK) {
-        policy = hl_policy_new(t->params, &t->model, &t->normalization, o, err);
+        policy = hl_trained_policy(t->params, &t->model, &t->normalization, &o, true, err);
         status = policy ? infer_rows(&in, t, policy, to, output, err) : err->status;
     }
     if (status == HL_OK)

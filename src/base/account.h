@@ -24,8 +24,8 @@ typedef struct hl_account {
     size_t rss;
     size_t tensors[HL_USES]; /* pages of live blocks that were written to */
     size_t heap;             /* live through hl_alloc, as far as they can be resident */
-    size_t files;            /* the program and its libraries */
-    size_t stack;            /* of the first thread */
+    size_t files; /* the program and its libraries; weights in a mapped file, as far as they were read */
+    size_t stack; /* of the first thread */
     int64_t unaccounted; /* the rest: memory that libraries allocate, threads' stacks, what malloc keeps free.
                           * Below 0 only if memory went while it was being counted. */
     hl_mappings mappings; /* the same, as the operating system sees it */

@@ -27,13 +27,16 @@ bool hl_shape_equal(hl_shape a, hl_shape b)
 
 int64_t hl_shape_count(hl_shape s)
 {
-    size_t n = 1, bytes;
-    for (int i = 0; i < s.rank; i++)
-        if (s.dim[i] < 0 || !hl_size_mul(n, (size_t)s.dim[i], &n))
+    size_t n = 1, bytes; /* of the dims that are not 0, so that no product of some of them overflows */
+    bool empty = false;
+    for (int i = 0; i < s.rank; i++) {
+        empty = empty || s.dim[i] == 0;
+        if (s.dim[i] < 0 || (s.dim[i] && !hl_size_mul(n, (size_t)s.dim[i], &n)))
             return -1;
+    }
     if (!hl_size_mul(n, sizeof(double), &bytes) || bytes > INT64_MAX)
         return -1;
-    return (int64_t)n;
+    return empty ? 0 : (int64_t)n;
 }
 
 int64_t hl_shape_span(hl_shape s, int begin, int end)
@@ -63,8 +66,9 @@ size_t hl_dtype_size(hl_dtype dtype)
     return sizes[dtype];
 }
 
+const char *const hl_dtype_words[HL_DTYPES + 1] = {"f32", "f16", "bf16", "i8", NULL};
+
 const char *hl_dtype_name(hl_dtype dtype)
 {
-    static const char *const names[HL_DTYPES] = {"f32", "f16", "bf16", "i8"};
-    return dtype < HL_DTYPES ? names[dtype] : "?";
+    return dtype < HL_DTYPES ? hl_dtype_words[dtype] : "?";
 }

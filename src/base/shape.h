@@ -18,5 +18,6 @@ int64_t hl_shape_count(hl_shape s);
 int64_t hl_shape_span(hl_shape s, int begin, int end);
 size_t hl_dtype_size(hl_dtype dtype);
 const char *hl_dtype_name(hl_dtype dtype);
+extern const char *const hl_dtype_words[HL_DTYPES + 1]; /* their names; ends with NULL */
 
 #endif

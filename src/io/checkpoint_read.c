@@ -224,6 +224,9 @@ static hl_status pair(const hl_checkpoint *c, const hl_checkpoint_tensor *t, con
                        "%s: /%s/%s: found shape %s, expected %s; is it of another configuration?", c->path,
                        folder(t->role), t->name, hl_shape_print(t->shape).text,
                        hl_shape_print(info.shape).text);
+    if (info.dtype == HL_I8)
+        return hl_fail(err, HL_ERR_DATA, "%s: /%s/%s: found f32, expected i8: the model is of integers",
+                       c->path, folder(t->role), t->name);
     seen[*place] = true;
     return HL_OK;
 }

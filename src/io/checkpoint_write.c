@@ -47,6 +47,11 @@ static hl_status collect(writer *w, const hl_snapshot *params, hl_checkpoint_fla
                     "%s: '%s' has no values to write; materialise the store, or write from the session "
                     "that trains",
                     w->path, info.name);
+            if (info.dtype == HL_I8)
+                return hl_fail(err, HL_ERR_UNSUPPORTED,
+                               "%s: '%s' is i8, and checkpoints hold floats: they are of models that can be "
+                               "trained",
+                               w->path, info.name);
             w->tensors[w->n++] = (hl_layout_tensor){.info = info};
         }
     return HL_OK;

@@ -72,6 +72,12 @@ typedef struct hl_safetensors_text {
 hl_status hl_safetensors_write(const char *path, int n, const hl_safetensor *tensors, int n_metadata,
                                const hl_safetensors_text *metadata, hl_error *err);
 
+/* The same; check looks at the written file before it takes path's place, and may refuse it. */
+typedef hl_status hl_safetensors_look(const char *written, void *context, hl_error *err);
+hl_status hl_safetensors_write_checked(const char *path, int n, const hl_safetensor *tensors, int n_metadata,
+                                       const hl_safetensors_text *metadata, hl_safetensors_look *check,
+                                       void *context, hl_error *err);
+
 #ifdef __cplusplus
 }
 #endif

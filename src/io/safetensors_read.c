@@ -183,11 +183,12 @@ static hl_status check_places(const parser *p, hl_safetensors *f)
         const hl_safetensor *t = &f->tensors[i];
         const size_t begin = (size_t)((const unsigned char *)t->data - p->data);
         if (begin != at) {
-            hl_fail(p->err, HL_ERR_DATA, "begins at byte %zu of the data, expected %zu: %s '%s'", begin, at,
-                    begin < at ? "it overlaps"
-                    : i        ? "there is a gap behind"
-                               : "nothing lies before",
-                    i ? hl_long_excerpt_of(t[-1].name).text : "it");
+            if (i)
+                hl_fail(p->err, HL_ERR_DATA, "begins at byte %zu of the data, expected %zu, where '%s' ends",
+                        begin, at, hl_long_excerpt_of(t[-1].name).text);
+            else
+                hl_fail(p->err, HL_ERR_DATA,
+                        "begins at byte %zu of the data, expected 0: none lies before it", begin);
             return of_tensor(p, t->name);
         }
         at = begin + t->bytes;

@@ -116,7 +116,7 @@ static hl_status read_back(const char *path, int n, const hl_safetensor *tensors
 }
 
 static hl_status put_on_disk(const char *path, const hl_text *header, int n, const hl_safetensor *tensors,
-                             hl_error *err)
+                             hl_safetensors_look *check, void *context, hl_error *err)
 {
     hl_file *file;
     hl_status status = hl_file_replace(path, &file, err);
@@ -129,6 +129,8 @@ static hl_status put_on_disk(const char *path, const hl_text *header, int n, con
         status = hl_file_sync(file, err);
     if (status == HL_OK) {
         status = read_back(hl_file_written_path(file), n, tensors, err);
+        if (status == HL_OK && check)
+            status = check(hl_file_written_path(file), context, err);
         if (status != HL_OK)
             (void)hl_fail_prefix(err, "%s: what was written does not read back", path);
     }
@@ -138,8 +140,9 @@ static hl_status put_on_disk(const char *path, const hl_text *header, int n, con
     return status;
 }
 
-hl_status hl_safetensors_write(const char *path, int n, const hl_safetensor *tensors, int n_metadata,
-                               const hl_safetensors_text *metadata, hl_error *err)
+hl_status hl_safetensors_write_checked(const char *path, int n, const hl_safetensor *tensors, int n_metadata,
+                                       const hl_safetensors_text *metadata, hl_safetensors_look *check,
+                                       void *context, hl_error *err)
 {
     hl_error own = {0};
     err = err ? err : &own; /* what is read back tells by it whether it is good */
@@ -157,9 +160,15 @@ hl_status hl_safetensors_write(const char *path, int n, const hl_safetensor *ten
     if (status == HL_OK)
         status = print_header(header, path, &text, err);
     if (status == HL_OK)
-        status = put_on_disk(path, &text, n, sorted, err);
+        status = put_on_disk(path, &text, n, sorted, check, context, err);
     hl_text_free(&text);
     json_decref(header);
     hl_free(sorted);
     return status;
+}
+
+hl_status hl_safetensors_write(const char *path, int n, const hl_safetensor *tensors, int n_metadata,
+                               const hl_safetensors_text *metadata, hl_error *err)
+{
+    return hl_safetensors_write_checked(path, n, tensors, n_metadata, metadata, NULL, NULL, err);
 }

@@ -36,8 +36,11 @@ static void cast_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, co
         dx[0] = hl_cast(g, dy[0], hl_dtype_of(g, n->in[0]));
 }
 
+static const hl_field cast_fields[] = {HL_FIELD_OF(hl_cast_params, dtype, hl_dtype_words), {0}};
+
 const hl_op_def hl_op_cast = {.name = "cast",
                               .params_size = sizeof(hl_cast_params),
+                              .fields = cast_fields,
                               .min_in = 1,
                               .max_in = 1,
                               .n_out = 1,

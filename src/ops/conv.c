@@ -242,8 +242,16 @@ static double conv2d_backward_filter_flops(const hl_graph *g, const hl_node *n)
     return products(hl_shape_of(g, n->in[1]), hl_shape_of(g, hl_node_output(n, 0)));
 }
 
+static const hl_field conv2d_fields[] = {HL_FIELD(hl_conv_params, stride, HL_FIELD_INT),
+                                         HL_FIELD(hl_conv_params, padding, HL_FIELD_INT),
+                                         HL_FIELD_OF(hl_conv_params, activation, hl_activation_words),
+                                         HL_FIELD_OF(hl_conv_params, out, hl_dtype_words),
+                                         HL_FIELD_OF(hl_conv_params, math, hl_math_words),
+                                         {0}};
+
 const hl_op_def hl_op_conv2d = {.name = "conv2d",
                                 .params_size = sizeof(hl_conv_params),
+                                .fields = conv2d_fields,
                                 .min_in = 3,
                                 .max_in = 3,
                                 .n_out = 1,

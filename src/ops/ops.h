@@ -14,6 +14,10 @@ int hl_op_count(void);
 const hl_op_def *hl_op_at(int index);
 const hl_op_def *hl_op_find(const char *name);
 
+/* For the tables of fields. */
+extern const hl_field hl_no_fields[];
+extern const char *const hl_activation_words[], *const hl_math_words[];
+
 /* ------------------------------------------------------------------ for gradient rules */
 
 /* Sums t over the axes that broadcasting to its shape from `shape` has repeated. */

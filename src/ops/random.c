@@ -41,8 +41,14 @@ static void dropout_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy,
         dx[0] = hl_dropout_stream(g, dy[0], p->p, p->stream, p->group);
 }
 
+static const hl_field dropout_fields[] = {HL_FIELD(hl_dropout_params, group, HL_FIELD_SIZE),
+                                          HL_FIELD(hl_dropout_params, p, HL_FIELD_FLOAT),
+                                          HL_FIELD(hl_dropout_params, stream, HL_FIELD_STREAM),
+                                          {0}};
+
 const hl_op_def hl_op_dropout = {.name = "dropout",
                                  .params_size = sizeof(hl_dropout_params),
+                                 .fields = dropout_fields,
                                  .min_in = 1,
                                  .max_in = 1,
                                  .n_out = 1,
@@ -90,8 +96,13 @@ static void normal_reference(const hl_ref_call *c)
     }
 }
 
+static const hl_field normal_fields[] = {HL_FIELD(hl_normal_params, shape, HL_FIELD_SHAPE),
+                                         HL_FIELD(hl_normal_params, stream, HL_FIELD_STREAM),
+                                         {0}};
+
 const hl_op_def hl_op_normal = {.name = "normal",
                                 .params_size = sizeof(hl_normal_params),
+                                .fields = normal_fields,
                                 .n_out = 1,
                                 .shape = normal_shape,
                                 .reference = normal_reference};

@@ -51,8 +51,14 @@ static double reduce_flops(const hl_graph *g, const hl_node *n)
     return (double)hl_node_in(g, n, 0)->count;
 }
 
+static const hl_field reduce_fields[] = {HL_FIELD(hl_reduce_params, begin, HL_FIELD_INT),
+                                         HL_FIELD(hl_reduce_params, end, HL_FIELD_INT),
+                                         HL_FIELD(hl_reduce_params, scale, HL_FIELD_FLOAT),
+                                         {0}};
+
 const hl_op_def hl_op_reduce = {.name = "reduce",
                                 .params_size = sizeof(hl_reduce_params),
+                                .fields = reduce_fields,
                                 .min_in = 1,
                                 .max_in = 1,
                                 .n_out = 1,
@@ -168,6 +174,7 @@ static double mse_flops(const hl_graph *g, const hl_node *n)
 }
 
 const hl_op_def hl_op_mse = {.name = "mse",
+                             .fields = hl_no_fields,
                              .min_in = 2,
                              .max_in = 2,
                              .n_out = 1,

@@ -26,6 +26,10 @@ const hl_op_def *hl_op_find(const char *name)
     return NULL;
 }
 
+const hl_field hl_no_fields[] = {{0}};
+const char *const hl_activation_words[] = {"none", "relu", "gelu", NULL};
+const char *const hl_math_words[] = {"exact", "tf32", NULL};
+
 static bool has_bit(uint32_t bits, int k)
 {
     return bits >> (k < 31 ? k : 31) & 1;

@@ -37,7 +37,7 @@ typedef struct hl_kernel {
     /* False: this kernel does not do such a call (dtypes, shapes); the next one of the op is asked.
      * NULL: any call whose operands are all f32. */
     bool (*accepts)(const hl_call *call);
-    /* Once, when the plan is made: sets workspace, pack_bytes, pack_input, state. */
+    /* Once, when the plan is made: sets workspace_bytes, pack_*, state. */
     hl_status (*prepare)(hl_call *call, hl_error *err);
     /* Writes input pack_input, as it lies in the store, into pack_bytes at packed. */
     hl_status (*pack)(const hl_call *call, const void *source, void *packed, hl_error *err);
@@ -65,6 +65,10 @@ struct hl_call {
     void *workspace;
     int pack_input; /* valid if pack_bytes > 0 */
     size_t pack_bytes;
+    /* What else decides the bytes packed, beside the kernel and the operand's dtype, shape and values:
+     * sessions whose keys are equal share them. Lives as long as state; NULL: nothing. */
+    const void *pack_key;
+    size_t pack_key_bytes;
     void *packed; /* NULL while preparing; then in[pack_input].data may be NULL */
     void *state;
 };
@@ -142,7 +146,7 @@ extern const hl_backend hl_backend_cpu_portable;
 extern HL_API const hl_backend hl_backend_cuda;
 extern HL_API const char *const hl_cuda_version;
 /* Changes with hl's version and with these structs. */
-#define HL_BACKEND_VERSION HL_VERSION " (backend 3)"
+#define HL_BACKEND_VERSION HL_VERSION " (backend 4)"
 
 #ifdef __cplusplus
 }

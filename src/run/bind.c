@@ -97,95 +97,6 @@ void hl_session_address(hl_session *s, int first)
         bind_call(s, i);
 }
 
-/* ------------------------------------------------------------------ packed weights */
-
-static size_t packed_bytes(const hl_plan *p)
-{
-    size_t sum = 0;
-    for (int i = 0; i < p->n_calls; i++)
-        sum += hl_size_align(p->calls[i].pack_bytes, HL_ALIGN);
-    return sum;
-}
-
-/* Storages of the store that some call reads as they lie. */
-static void mark_read(const hl_plan *p, bool *read)
-{
-    for (int i = 0; i < p->n_calls; i++) {
-        const hl_node *n = p->call_nodes[i];
-        for (int k = 0; k < n->n_in; k++)
-            if (n->in[k].id && !(p->calls[i].pack_bytes && p->calls[i].pack_input == k))
-                read[p->locations[n->in[k].id].storage] = true;
-    }
-}
-
-static hl_status pack_calls(hl_session *s, hl_error *err)
-{
-    hl_plan *p = s->plan;
-    size_t total = packed_bytes(p), used = 0;
-    hl_status status = allocate(s, total, HL_USE_PACKED, &s->packed, err);
-    if (status != HL_OK)
-        return hl_fail_prefix(err, "no memory for %zu bytes of packed weights", total);
-    if (s->packed && !s->table)
-        hl_poison(s->packed, total);
-    for (int i = 0; i < p->n_calls && status == HL_OK; i++) {
-        hl_call *c = &p->calls[i];
-        if (!c->pack_bytes)
-            continue;
-        c->packed = s->packed + used;
-        used += hl_size_align(c->pack_bytes, HL_ALIGN);
-        status = c->kernel->pack(c, c->in[c->pack_input].data, c->packed, err);
-    }
-    return status;
-}
-
-/* Whether some call reads this form of an entry of the store as it lies; read: by storage. */
-static bool reads(const hl_plan *p, int param, hl_dtype dtype, const bool *read)
-{
-    for (int i = 0; i < p->n_storages; i++) {
-        const hl_param_use *use = &p->uses[p->storages[i].use];
-        if (p->storages[i].kind == HL_IN_STORE && use->param == param && use->dtype == dtype && read[i])
-            return true;
-    }
-    return false;
-}
-
-/* Lets go of what nothing reads any more on the host: what was packed or went to the device, and parameters
- * of which only a copy is read. */
-static void let_go(hl_session *s, const bool *read)
-{
-    const hl_plan *p = s->plan;
-    for (int i = 0; i < p->n_storages; i++) {
-        const hl_storage *st = &p->storages[i];
-        if (st->kind != HL_IN_STORE)
-            continue;
-        const hl_param_use use = s->uses.at[st->use];
-        if (use.copy && (s->table || !reads(p, use.param, HL_F32, read)))
-            hl_params_release_data(s->params, use.param, HL_F32);
-        if (read[i] && !s->table)
-            continue;
-        if (!s->table)
-            hl_params_let_go(s->params, &s->uses, st->use, s->holds[0].buffer);
-        hl_params_release_data(s->params, use.param, use.dtype);
-    }
-}
-
-/* A frozen session packs its weights once. */
-static hl_status freeze(hl_session *s, hl_error *err)
-{
-    hl_plan *p = s->plan;
-    bool *read = hl_alloc((size_t)p->n_storages + 1, sizeof *read);
-    if (!read)
-        return hl_fail(err, HL_ERR_MEMORY, "no memory to pack weights");
-    mark_read(p, read);
-    hl_status status = pack_calls(s, err);
-    if (status == HL_OK)
-        let_go(s, read);
-    if (status == HL_OK)
-        hl_session_address(s, 0);
-    hl_free(read);
-    return status;
-}
-
 /* ------------------------------------------------------------------ opening */
 
 /* What a caller does not set is the scalar's value, or zeros. */
@@ -242,6 +153,7 @@ static hl_status allocate_records(hl_session *s, hl_error *err)
     for (int i = 0; i < HL_RECORDINGS && ok && s->table; i++)
         ok = (s->recorded[i].addresses = hl_alloc(2 * n, sizeof *s->addresses)) != NULL;
     ok = ok && (s->addresses = hl_alloc(2 * n, sizeof *s->addresses)) != NULL;
+    ok = ok && (s->packed = hl_alloc(calls + 1, sizeof *s->packed)) != NULL;
     ok = ok && hl_parts_open(s);
     return ok ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for a session of %d calls", s->plan->n_calls);
 }
@@ -250,10 +162,13 @@ static hl_status allocate_records(hl_session *s, hl_error *err)
 static hl_status bind_store(hl_session *s, hl_error *err)
 {
     const bool lasting = s->plan->frozen;
-    hl_params_bind(s->params, &s->uses, s->concurrent);
+    if (lasting)
+        hl_session_take_packed(s);
+    hl_status status = hl_params_bind(s->params, &s->uses, s->concurrent, err);
+    if (status != HL_OK)
+        return status;
     s->bound = true;
-    hl_status status = hl_params_hold(s->params, &s->uses, lasting, s->holds[0].buffer, &s->holds[0].version,
-                                      err);
+    status = hl_params_hold(s->params, &s->uses, lasting, s->holds[0].buffer, &s->holds[0].version, err);
     if (status != HL_OK && lasting) /* there is nothing to release */
         for (int i = 0; i < s->uses.n; i++)
             s->holds[0].buffer[i] = -1;
@@ -262,16 +177,10 @@ static hl_status bind_store(hl_session *s, hl_error *err)
     return status;
 }
 
-hl_status hl_session_bind(hl_session *s, hl_error *err)
+static hl_status bind(hl_session *s, hl_error *err)
 {
     hl_plan *p = s->plan;
-    s->table = p->backend->device;
-    s->uses = (hl_param_uses){.at = p->uses, .n = p->n_uses, .on_device = s->table != NULL};
-    hl_status status = s->table ? open_device(s, err) : HL_OK;
-    if (status == HL_OK)
-        status = allocate_records(s, err);
-    if (status == HL_OK)
-        status = bind_store(s, err);
+    hl_status status = bind_store(s, err);
     if (status == HL_OK && (status = allocate(s, p->memory.arena, HL_USE_ARENA, &s->arena, err)) != HL_OK)
         return too_large(s, err);
     if (status == HL_OK && s->table)
@@ -281,7 +190,23 @@ hl_status hl_session_bind(hl_session *s, hl_error *err)
     hl_session_address(s, 0);
     hl_poison(s->table ? s->crossing : s->arena, s->table ? p->in_bytes + p->out_bytes : p->memory.arena);
     set_inputs(s);
-    return p->frozen ? freeze(s, err) : HL_OK;
+    return p->frozen ? hl_session_freeze(s, err) : HL_OK;
+}
+
+hl_status hl_session_bind(hl_session *s, hl_error *err)
+{
+    const hl_plan *p = s->plan;
+    s->table = p->backend->device;
+    s->uses = (hl_param_uses){.at = p->uses, .n = p->n_uses, .on_device = s->table != NULL};
+    hl_status status = s->table ? open_device(s, err) : HL_OK;
+    if (status == HL_OK)
+        status = allocate_records(s, err);
+    if (status != HL_OK)
+        return status;
+    hl_params_begin_opening(s->params);
+    status = bind(s, err);
+    hl_params_end_opening(s->params);
+    return status;
 }
 
 static void unbind_store(hl_session *s)
@@ -290,6 +215,7 @@ static void unbind_store(hl_session *s)
         hl_params_release(s->params, &s->uses, true, s->holds[0].buffer);
     if (s->bound)
         hl_params_unbind(s->params, &s->uses, s->concurrent);
+    hl_session_release_packed(s);
     if (s->attached)
         hl_params_detach(s->params);
     for (int i = 0; i < HL_STEPS; i++)
@@ -297,6 +223,7 @@ static void unbind_store(hl_session *s)
     for (int i = 0; i < HL_RECORDINGS; i++)
         hl_free((void *)s->recorded[i].addresses);
     hl_free((void *)s->addresses);
+    hl_free((void *)s->packed);
 }
 
 void hl_session_unbind(hl_session *s)
@@ -308,7 +235,6 @@ void hl_session_unbind(hl_session *s)
     if (s->table && !s->device)
         return; /* it could not be opened */
     release(s, s->arena, p->memory.arena);
-    release(s, s->packed, packed_bytes(p));
     hl_free_tensor(s->crossing, p->in_bytes + p->out_bytes);
     if (s->device)
         s->table->close(s->device);

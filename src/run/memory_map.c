@@ -109,7 +109,7 @@ static void add_packed(hl_memory_map *m, int call, size_t *used)
 {
     const hl_call *c = &m->plan->calls[call];
     const hl_node *n = m->plan->call_nodes[call];
-    if (!c->pack_bytes)
+    if (!hl_plan_packs_first(m->plan, call))
         return;
     const hl_node *source = hl_info(m->plan->graph, n->in[c->pack_input])->node;
     hl_piece *piece = add(m, HL_MEM_PACKED, c->pack_bytes, n->label);

@@ -15,6 +15,7 @@ typedef struct hl_buffer {
     uint64_t version; /* of the entry's; 0: never written */
     int holds;        /* who reads it: nobody writes it then */
     int lasting;      /* of these, snapshots and frozen sessions: no use waiting for them */
+    bool mapped;      /* memory of somebody else's: only read, and never let go */
 } hl_buffer;
 
 /* What is current, what a step writes meanwhile, and two that others may hold on to. */
@@ -33,7 +34,6 @@ typedef struct hl_values {
 } hl_values;
 
 typedef struct hl_entry {
-    char *name;
     uint64_t hash; /* FNV-1a-64 of name */
     hl_role role;
     hl_shape shape;
@@ -43,27 +43,48 @@ typedef struct hl_entry {
     uint64_t version;          /* of the newest values: one more with each update */
     hl_values host[HL_DTYPES]; /* in dtype the values themselves, in another a copy rounded from them */
     hl_values on_device[HL_DTYPES];
+    hl_dtype mapped; /* buffer 0 of host[mapped] is mapped; HL_DTYPES: none is */
     bool released;
+    char name[];
 } hl_entry;
 
 struct hl_params {
     uint64_t seed, version;
     int n, room;
-    hl_entry *entries;
+    hl_entry **entries;           /* each stays where it is */
     int slots;                    /* power of two, at least 2 * room */
     int *slot;                    /* entry index + 1, or 0: open addressing */
+    hl_packed *packed;            /* what sessions share, newest first */
     const hl_device_table *table; /* NULL: all sessions run on the host */
     hl_device *device;
-    int users;             /* sessions that have addresses there */
-    pthread_mutex_t lock;  /* of the values and versions of all entries */
-    pthread_cond_t change; /* somebody published or let go of something; by the monotonic clock */
-    int waiting;           /* threads that wait for a change, so as to read */
+    int users;               /* sessions that have addresses there */
+    pthread_mutex_t opening; /* a session is being opened; taken before lock */
+    pthread_mutex_t lock;    /* of everything here but the seed */
+    pthread_cond_t change;   /* somebody published or let go of something; by the monotonic clock */
+    int waiting;             /* threads that wait for a change, so as to read */
 };
 
+/* Who only looks takes the lock, too, which is no part of what the store holds. */
+static inline void hl_params_lock(const hl_params *params)
+{
+    pthread_mutex_lock((pthread_mutex_t *)&params->lock);
+}
+
+static inline void hl_params_unlock(const hl_params *params)
+{
+    pthread_mutex_unlock((pthread_mutex_t *)&params->lock);
+}
+
+/* The caller has the lock. */
 static inline hl_entry *hl_entry_at(const hl_params *params, int index)
 {
     HL_ASSERT(index >= 0 && index < params->n);
-    return &params->entries[index];
+    return params->entries[index];
+}
+
+static inline bool hl_entry_is_mapped(const hl_entry *e)
+{
+    return e->mapped != HL_DTYPES;
 }
 
 static inline size_t hl_entry_bytes(const hl_entry *e, hl_dtype dtype)

@@ -5,6 +5,7 @@
 #include "base/philox.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Random values are a function of (seed, name, index) alone: the hash of the name takes the place of
  * (step, stream) in Philox's counter. So the order of declaration and the number of threads do not
@@ -58,13 +59,14 @@ static void fill_normal(const hl_params *params, const hl_entry *e)
 
 static void fill_constant(const hl_entry *e, float x)
 {
-    uint16_t bits = e->dtype == HL_BF16 ? hl_float_to_bf16(x) : hl_float_to_f16(x),
-             *half = e->host[e->dtype].buffer[e->host[e->dtype].now].data;
-    for (int64_t i = 0; i < e->count; i++)
-        if (e->dtype == HL_F32)
-            floats(e)[i] = x;
-        else
-            half[i] = bits;
+    void *values = e->host[e->dtype].buffer[e->host[e->dtype].now].data;
+    const uint16_t bits = e->dtype == HL_BF16 ? hl_float_to_bf16(x) : hl_float_to_f16(x);
+    if (e->dtype == HL_I8)
+        memset(values, (int8_t)x, (size_t)e->count);
+    for (int64_t i = 0; i < e->count && e->dtype == HL_F32; i++)
+        ((float *)values)[i] = x;
+    for (int64_t i = 0; i < e->count && (e->dtype == HL_F16 || e->dtype == HL_BF16); i++)
+        ((uint16_t *)values)[i] = bits;
 }
 
 void hl_entry_initialise(const hl_params *params, const hl_entry *e)

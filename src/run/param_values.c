@@ -25,6 +25,8 @@ hl_status hl_buffer_allocate(const hl_params *params, const hl_entry *e, hl_dtyp
 void hl_buffer_free(const hl_params *params, const hl_entry *e, hl_dtype dtype, bool on_device, hl_buffer *b)
 {
     HL_ASSERT(!b->holds);
+    if (b->mapped)
+        return;
     if (on_device && b->data)
         params->table->release(params->device, b->data);
     else if (b->data)
@@ -54,6 +56,7 @@ static void touch(hl_entry *e)
 void hl_params_touch(hl_params *params, int index)
 {
     pthread_mutex_lock(&params->lock);
+    HL_ASSERT(!hl_entry_is_mapped(hl_entry_at(params, index))); /* nobody could have written them */
     touch(hl_entry_at(params, index));
     pthread_mutex_unlock(&params->lock);
 }
@@ -74,6 +77,12 @@ static hl_status allocate(const hl_params *params, hl_entry *e, hl_error *err)
 {
     hl_values *v = &e->host[e->dtype];
     hl_buffer *b;
+    if (hl_entry_is_mapped(e))
+        return hl_fail(
+            err, HL_ERR_USAGE,
+            "parameter '%s' lies in a mapped file and is only read; other values belong in a store "
+            "of their own",
+            e->name);
     hl_status status = take_unheld(params, e, e->dtype, false, &b, err);
     if (status == HL_OK) {
         v->now = (int)(b - v->buffer);
@@ -93,12 +102,16 @@ hl_status hl_params_allocate(hl_params *params, int index, hl_error *err)
 
 static hl_status materialize(const hl_params *params, hl_entry *e, hl_error *err)
 {
+    if (hl_entry_is_mapped(e))
+        return HL_OK;
     if (e->version && (hl_newest(&e->host[e->dtype])->data || hl_newest(&e->on_device[e->dtype])->data))
         return HL_OK;
     if (e->released)
         return hl_fail(
             err, HL_ERR_USAGE,
-            "parameter '%s' was let go by a frozen session; load a checkpoint into the store first", e->name);
+            "parameter '%s' was let go by a frozen session, which has it in another form; load a checkpoint "
+            "into the store first",
+            e->name);
     hl_status status = allocate(params, e, err);
     if (status == HL_OK)
         hl_entry_initialise(params, e);
@@ -108,7 +121,10 @@ static hl_status materialize(const hl_params *params, hl_entry *e, hl_error *err
 hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err)
 {
     pthread_mutex_lock(&params->lock);
-    hl_status status = materialize(params, hl_entry_at(params, index), err);
+    hl_entry *e = hl_entry_at(params, index);
+    hl_status status = materialize(params, e, err);
+    if (status == HL_OK && hl_entry_is_mapped(e))
+        status = hl_values_freshen(params, e, e->dtype, false, err);
     pthread_mutex_unlock(&params->lock);
     return status;
 }
@@ -116,7 +132,7 @@ hl_status hl_params_materialize_at(hl_params *params, int index, hl_error *err)
 hl_status hl_params_materialize(hl_params *params, hl_error *err)
 {
     hl_status status = HL_OK;
-    for (int i = 0; i < params->n && status == HL_OK; i++)
+    for (int i = 0; i < hl_params_count(params) && status == HL_OK; i++)
         status = hl_params_materialize_at(params, i, err);
     return status;
 }
@@ -127,7 +143,7 @@ void hl_params_release_data(hl_params *params, int index, hl_dtype dtype)
     hl_entry *e = hl_entry_at(params, index);
     hl_values *v = &e->host[dtype];
     if (!v->sessions) {
-        e->released |= hl_newest(v)->data && dtype == e->dtype;
+        e->released |= hl_newest(v)->data && dtype == e->dtype && !hl_entry_is_mapped(e);
         for (int i = 0; i < HL_BUFFERS; i++)
             if (!v->buffer[i].holds)
                 hl_buffer_free(params, e, dtype, false, &v->buffer[i]);
@@ -140,7 +156,14 @@ void hl_params_release_data(hl_params *params, int index, hl_dtype dtype)
 bool hl_values_fresh(const hl_entry *e, hl_dtype dtype, bool on_device)
 {
     const hl_values *v = on_device ? &e->on_device[dtype] : &e->host[dtype];
-    return e->version && v->buffer[v->now].version == e->version;
+    return e->version && v->buffer[v->now].data && v->buffer[v->now].version == e->version;
+}
+
+static void widen(hl_dtype dtype, float *to, const uint16_t *from, int64_t n)
+{
+#pragma omp parallel for schedule(static) if (n > 65536)
+    for (int64_t i = 0; i < n; i++)
+        to[i] = dtype == HL_BF16 ? hl_bf16_to_float(from[i]) : hl_f16_to_float(from[i]);
 }
 
 static void round_to(hl_dtype dtype, uint16_t *to, const float *from, int64_t n)
@@ -156,7 +179,12 @@ static hl_status fill_host(hl_params *params, hl_entry *e, hl_dtype dtype, void 
     if (hl_values_fresh(e, dtype, true))
         return params->table->download(params->device, to, hl_newest(&e->on_device[dtype])->data,
                                        hl_entry_bytes(e, dtype), err);
-    HL_ASSERT(dtype != e->dtype); /* the values themselves are somewhere */
+    if (dtype == e->dtype) { /* the values themselves are somewhere */
+        HL_ASSERT(e->mapped == HL_F16 || e->mapped == HL_BF16);
+        widen(e->mapped, to, hl_newest(&e->host[e->mapped])->data, e->count);
+        return HL_OK;
+    }
+    HL_ASSERT(e->dtype == HL_F32 && dtype != HL_I8);
     hl_status status = hl_values_freshen(params, e, e->dtype, false, err);
     if (status == HL_OK)
         round_to(dtype, to, hl_newest(&e->host[e->dtype])->data, e->count);
@@ -176,6 +204,8 @@ static hl_status fill_device(hl_params *params, hl_entry *e, hl_dtype dtype, voi
 hl_status hl_values_freshen(hl_params *params, hl_entry *e, hl_dtype dtype, bool on_device, hl_error *err)
 {
     hl_values *v = hl_entry_values(e, dtype, on_device);
+    if (hl_values_fresh(e, dtype, on_device))
+        return HL_OK;
     hl_status status = materialize(params, e, err);
     if (status != HL_OK || hl_values_fresh(e, dtype, on_device))
         return status;
@@ -196,9 +226,9 @@ static hl_status pull(hl_params *params, hl_error *err)
 {
     hl_status status = HL_OK;
     for (int i = 0; i < params->n && status == HL_OK; i++) {
-        hl_entry *e = &params->entries[i];
+        hl_entry *e = hl_entry_at(params, i);
         status = hl_entry_settle(params, e, &(bool){false}, err);
-        if (status == HL_OK && hl_values_fresh(e, e->dtype, true))
+        if (status == HL_OK && hl_values_fresh(e, e->dtype, true) && !hl_entry_is_mapped(e))
             status = hl_values_freshen(params, e, e->dtype, false, err);
     }
     return status;
@@ -219,7 +249,7 @@ static hl_status leave_device(hl_params *params, hl_error *err)
 {
     hl_status status = pull(params, err);
     for (int i = 0; i < params->n && status == HL_OK; i++) {
-        hl_entry *e = &params->entries[i];
+        hl_entry *e = hl_entry_at(params, i);
         for (int d = 0; d < HL_DTYPES; d++) {
             for (int k = 0; k < HL_BUFFERS; k++)
                 hl_buffer_free(params, e, (hl_dtype)d, true, &e->on_device[d].buffer[k]);

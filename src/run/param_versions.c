@@ -129,15 +129,32 @@ void hl_entry_trim(const hl_params *params, hl_entry *e)
     }
 }
 
-void hl_params_bind(hl_params *params, const hl_param_uses *uses, bool concurrent)
+static hl_status check_updates(const hl_params *params, const hl_param_uses *uses, hl_error *err)
+{
+    for (int i = 0; i < uses->n; i++) {
+        const hl_entry *e = entry_of(params, &uses->at[i]);
+        if (uses->at[i].updated && hl_entry_is_mapped(e))
+            return hl_fail(err, HL_ERR_USAGE,
+                           "parameter '%s' lies in a mapped file and is only read: this session would train "
+                           "it; train from a checkpoint, in a store of its own",
+                           e->name);
+    }
+    return HL_OK;
+}
+
+hl_status hl_params_bind(hl_params *params, const hl_param_uses *uses, bool concurrent, hl_error *err)
 {
     pthread_mutex_lock(&params->lock);
-    for (int i = 0; i < uses->n; i++) {
+    hl_status status = check_updates(params, uses, err);
+    for (int i = 0; i < uses->n && status == HL_OK; i++) {
+        if (uses->at[i].let_go)
+            continue;
         values_of(params, uses, i)->sessions++;
         if (concurrent)
             count_reader(params, uses, i, 1);
     }
     pthread_mutex_unlock(&params->lock);
+    return status;
 }
 
 static void leave(const hl_params *params, const hl_param_uses *uses, int i, bool concurrent)

@@ -267,6 +267,6 @@ const char *hl_memory_kind_name(hl_memory_kind kind)
 {
     static const char *const names[HL_MEM_KINDS] = {"parameters", "16-bit copies", "gradients",
                                                     "optimizer",  "activations",   "workspace",
-                                                    "packed",     "input/output"};
+                                                    "packed",     "input/output",  "mapped"};
     return kind < HL_MEM_KINDS ? names[kind] : "?";
 }

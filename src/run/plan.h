@@ -58,6 +58,14 @@ const hl_backend *const *hl_backends(int *n);
 const hl_backend *hl_backend_find(const char *device, int *ordinal, hl_error *err);
 /* Whether the plan updates values of the store. */
 bool hl_plan_updates(const hl_plan *p);
+/* Whether some call reads a storage as it lies; or some do read it, and all of them pack it: a parameter then
+ * needs no copy of its own once they have. */
+bool hl_plan_reads(const hl_plan *p, int storage);
+bool hl_plan_only_packed(const hl_plan *p, int storage);
+/* Of a call with pack_bytes: the storage that it packs, how, and whether no call before it packs the same. */
+int hl_plan_packed_storage(const hl_plan *p, int call);
+hl_packing hl_plan_packing(const hl_plan *p, int call);
+bool hl_plan_packs_first(const hl_plan *p, int call);
 /* "[16,4096] [256,4096] -> [16,256]", as snprintf. */
 size_t hl_call_print_shapes(const hl_call *c, char *text, size_t size);
 

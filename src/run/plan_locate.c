@@ -31,6 +31,15 @@ static bool may_overwrite(const hl_plan *p, const hl_node *n, int k)
            s->block.bytes == (size_t)out->count * hl_dtype_size(out->dtype);
 }
 
+static hl_memory_kind category_of(const hl_plan *p, const hl_param_params *param)
+{
+    if (param->role == HL_OPTIMIZER)
+        return HL_MEM_OPTIMIZER;
+    if (param->dtype == param->mapped && !p->backend->device)
+        return HL_MEM_MAPPED;
+    return param->dtype == param->own ? HL_MEM_PARAMETERS : HL_MEM_COPIES;
+}
+
 static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const int *reads)
 {
     const hl_tensor_info *t = hl_info(p->graph, hl_node_output(n, k));
@@ -39,14 +48,10 @@ static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const i
     if (n->op == &hl_op_param) {
         const hl_param_params *param = n->params;
         at->storage = hl_plan_add_storage(p, HL_IN_STORE, (size_t)t->count * hl_dtype_size(t->dtype),
-                                          param->role == HL_OPTIMIZER ? HL_MEM_OPTIMIZER
-                                          : param->dtype != HL_F32    ? HL_MEM_COPIES
-                                                                      : HL_MEM_PARAMETERS,
-                                          step);
+                                          category_of(p, param), step);
         p->storages[at->storage].use = p->n_uses;
-        p->uses[p->n_uses++] = (hl_param_use){.param = param->index,
-                                              .dtype = param->dtype,
-                                              .copy = p->storages[at->storage].category == HL_MEM_COPIES};
+        p->uses[p->n_uses++] = (hl_param_use){
+            .param = param->index, .dtype = param->dtype, .copy = param->dtype != param->own};
         return;
     }
     if (k < hl_node_updates(n)) { /* the next value of a variable lies where the old one did, or apart */

@@ -29,7 +29,5 @@ void hl_plan_locate(hl_plan *p, const int *order, const int *reads);
 /* Every storage of the arena gets its offset; then bytes are counted by category (plan_memory.c). */
 hl_status hl_plan_place(hl_plan *p, hl_error *err);
 void hl_plan_account(hl_plan *p);
-/* A parameter that only packing kernels read needs no copy of its own once they have packed it. */
-bool hl_plan_only_packed(const hl_plan *p, int storage);
 
 #endif

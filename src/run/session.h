@@ -45,9 +45,10 @@ struct hl_session {
     const hl_device_table *table; /* of the backend; NULL: the host */
     hl_device *device;
     hl_queue *queue;
-    bool attached;                 /* the store to the device */
-    unsigned char *arena, *packed; /* in the backend's memory */
-    unsigned char *crossing;       /* on a device: in_bytes + out_bytes on the host */
+    bool attached;           /* the store to the device */
+    unsigned char *arena;    /* in the backend's memory */
+    unsigned char *crossing; /* on a device: in_bytes + out_bytes on the host */
+    hl_packed **packed;      /* of a frozen session, by call; the store's. NULL: the call packs nothing */
     uint64_t step;
     int pending;       /* steps started and not waited for */
     bool delivered;    /* of these, the oldest has ended and its outputs are here */
@@ -77,6 +78,12 @@ void hl_session_unbind(hl_session *s);
 void hl_session_address(hl_session *s, int first);
 /* Where the caller reads or writes what lies there; NULL if the caller cannot. */
 void *hl_session_host(const hl_session *s, hl_location at);
+
+/* A frozen session (freeze.c) takes what others have packed before it binds to the store, for what is packed
+ * need not be read; packs the rest, and lets go of what it reads no more. */
+void hl_session_take_packed(hl_session *s);
+hl_status hl_session_freeze(hl_session *s, hl_error *err);
+void hl_session_release_packed(hl_session *s);
 
 /* What a step has to do with the store (hold.c). hold: it will read the newest values. claim: it is about to
  * write. let_go: it has ended; done: what it wrote is right. */

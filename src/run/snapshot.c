@@ -15,15 +15,15 @@ static hl_status take(hl_snapshot *s, hl_error *err)
     for (bool waited = true; waited && status == HL_OK;) {
         waited = false;
         for (int i = 0; i < s->n && status == HL_OK; i++)
-            status = hl_entry_settle(params, &params->entries[i], &waited, err);
+            status = hl_entry_settle(params, hl_entry_at(params, i), &waited, err);
     }
     for (int i = 0; i < s->n && status == HL_OK; i++) {
-        hl_entry *e = &params->entries[i];
-        if (hl_values_fresh(e, e->dtype, true))
+        hl_entry *e = hl_entry_at(params, i);
+        if (hl_values_fresh(e, e->dtype, true) || hl_entry_is_mapped(e))
             status = hl_values_freshen(params, e, e->dtype, false, err);
     }
     for (int i = 0; i < s->n && status == HL_OK; i++) {
-        hl_entry *e = &params->entries[i];
+        hl_entry *e = hl_entry_at(params, i);
         hl_values *v = &e->host[e->dtype];
         s->held[i] = hl_newest(v)->data ? v->now : -1;
         if (s->held[i] >= 0)
@@ -36,15 +36,16 @@ static hl_status take(hl_snapshot *s, hl_error *err)
 hl_snapshot *hl_snapshot_take(hl_params *params, hl_error *err)
 {
     hl_snapshot *s = hl_alloc(1, sizeof *s);
+    const int n = hl_params_count(params);
     if (s)
-        s->held = hl_alloc((size_t)params->n + 1, sizeof *s->held);
+        s->held = hl_alloc((size_t)n + 1, sizeof *s->held);
     if (!s || !s->held) {
         hl_free(s);
-        hl_fail(err, HL_ERR_MEMORY, "no memory for a snapshot of %d parameters", params->n);
+        hl_fail(err, HL_ERR_MEMORY, "no memory for a snapshot of %d parameters", n);
         return NULL;
     }
     s->params = params;
-    s->n = params->n;
+    s->n = n;
     for (int i = 0; i < s->n; i++)
         s->held[i] = -1;
     pthread_mutex_lock(&params->lock);
@@ -63,7 +64,7 @@ void hl_snapshot_free(hl_snapshot *s)
     hl_params *params = s->params;
     pthread_mutex_lock(&params->lock);
     for (int i = 0; i < s->n; i++) {
-        hl_entry *e = &params->entries[i];
+        hl_entry *e = hl_entry_at(params, i);
         if (s->held[i] < 0)
             continue;
         hl_buffer_release(&e->host[e->dtype].buffer[s->held[i]], true);
@@ -88,7 +89,9 @@ uint64_t hl_snapshot_version(const hl_snapshot *s)
 hl_param_info hl_snapshot_at(const hl_snapshot *s, int index)
 {
     HL_ASSERT(index >= 0 && index < s->n);
-    const hl_entry *e = &s->params->entries[index];
+    hl_params_lock(s->params);
+    const hl_entry *e = hl_entry_at(s->params, index);
+    hl_params_unlock(s->params);
     void *bytes = s->held[index] < 0 ? NULL : e->host[e->dtype].buffer[s->held[index]].data;
     return (hl_param_info){.name = e->name,
                            .role = e->role,

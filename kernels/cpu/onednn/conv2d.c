@@ -45,6 +45,8 @@ static hl_status prepare(hl_call *c, hl_onednn_conv_kind kind, bool keep_weights
     if (v->operand[HL_ONEDNN_CONV_W].kept) {
         c->pack_input = W_INPUT;
         c->pack_bytes = v->operand[HL_ONEDNN_CONV_W].bytes;
+        c->pack_key = &v->kept_layout;
+        c->pack_key_bytes = sizeof v->kept_layout;
     }
     return HL_OK;
 }

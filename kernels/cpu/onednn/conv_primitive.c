@@ -211,7 +211,8 @@ static dnnl_status_t make_primitives(hl_onednn_conv *v, const descriptors *d, co
             s = make_operand(v, d, i, &roles[kind][i]);
     if (s != dnnl_success)
         return s;
-    v->operand[W].kept = keep_weights && v->operand[W].reorder;
+    dc_cmd weights = dnnl_primitive_desc_query_md(v->description, roles[kind][W].query, roles[kind][W].index);
+    v->operand[W].kept = keep_weights && v->operand[W].reorder && dc_layout_of(&v->kept_layout, weights);
     return lay_out(v);
 }
 

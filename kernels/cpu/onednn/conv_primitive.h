@@ -32,7 +32,8 @@ typedef struct hl_onednn_conv {
     dnnl_memory_t
         scratchpad; /* shared by the primitives, which run one after another; at scratchpad_offset */
     size_t scratchpad_offset, scratchpad_bytes;
-    size_t work_bytes; /* scratch of a run, 64-byte aligned */
+    dc_layout kept_layout; /* of the weights, if they are kept */
+    size_t work_bytes;     /* scratch of a run, 64-byte aligned */
 } hl_onednn_conv;
 
 /* Whether oneDNN has an optimised implementation for this call. */

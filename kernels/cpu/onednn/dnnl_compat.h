@@ -7,6 +7,9 @@
 #include <dnnl.h>
 #include <dnnl_debug.h>
 
+#include <stdbool.h>
+#include <string.h>
+
 #if DNNL_VERSION_MAJOR >= 3
 typedef const_dnnl_memory_desc_t dc_cmd; /* a borrowed memory descriptor */
 typedef dnnl_memory_desc_t dc_md;        /* an owned one */
@@ -47,6 +50,50 @@ static inline void dc_md_destroy(dc_md *md)
 #else
     (void)md;
 #endif
+}
+
+/* A layout of blocks, exactly. What a tensor does not have is 0, so equal bytes are equal layouts. */
+typedef struct dc_layout {
+    int64_t dims, blocks;
+    dnnl_dims_t padded, strides;
+    dnnl_dims_t block, along; /* each block's size and dimension, the outermost first */
+} dc_layout;
+
+static inline void dc_layout_set(dc_layout *l, int dims, const dnnl_dim_t *padded, const dnnl_dim_t *strides,
+                                 int blocks, const dnnl_dim_t *block, const dnnl_dim_t *along)
+{
+    memset(l, 0, sizeof *l);
+    l->dims = dims;
+    l->blocks = blocks;
+    memcpy(l->padded, padded, (size_t)dims * sizeof *padded);
+    memcpy(l->strides, strides, (size_t)dims * sizeof *strides);
+    memcpy(l->block, block, (size_t)blocks * sizeof *block);
+    memcpy(l->along, along, (size_t)blocks * sizeof *along);
+}
+
+/* False: the layout is not known to be of plain blocks. */
+static inline bool dc_layout_of(dc_layout *l, dc_cmd md)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_format_kind_t kind;
+    int dims, blocks;
+    const dnnl_dims_t *padded, *strides, *block, *along;
+    if (dnnl_memory_desc_query(md, dnnl_query_format_kind, &kind) != dnnl_success || kind != dnnl_blocked ||
+        dnnl_memory_desc_query(md, dnnl_query_ndims_s32, &dims) != dnnl_success ||
+        dnnl_memory_desc_query(md, dnnl_query_padded_dims, (void *)&padded) != dnnl_success ||
+        dnnl_memory_desc_query(md, dnnl_query_strides, (void *)&strides) != dnnl_success ||
+        dnnl_memory_desc_query(md, dnnl_query_inner_nblks_s32, &blocks) != dnnl_success ||
+        dnnl_memory_desc_query(md, dnnl_query_inner_blks, (void *)&block) != dnnl_success ||
+        dnnl_memory_desc_query(md, dnnl_query_inner_idxs, (void *)&along) != dnnl_success)
+        return false;
+    dc_layout_set(l, dims, *padded, *strides, blocks, *block, *along);
+#else
+    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
+    if (md->format_kind != dnnl_blocked || md->extra.flags != dnnl_memory_extra_flag_none)
+        return false;
+    dc_layout_set(l, md->ndims, md->padded_dims, b->strides, b->inner_nblks, b->inner_blks, b->inner_idxs);
+#endif
+    return true;
 }
 
 static inline dnnl_status_t dc_append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha,
