@@ -204,19 +204,20 @@ static hl_status put_model(writer *w, hl_error *err)
     return status;
 }
 
-/* The weights first: a model never stands there without them. If it cannot follow, they go: beside an older
- * model they would be those of another one. */
+/* The weights first: no model stands there without them. All that can be full has been written by then. */
 static hl_status commit(writer *w, hl_error *err)
 {
-    hl_status status = w->data ? hl_file_commit(w->data, err) : HL_OK;
-    bool removable = w->data && status == HL_OK;
-    w->data = NULL;
+    hl_status status = w->data ? hl_file_sync(w->model, err) : HL_OK;
+    if (w->data && status == HL_OK) {
+        status = hl_file_commit(w->data, err);
+        w->data = NULL;
+    }
     if (status != HL_OK)
         return status;
     status = hl_file_commit(w->model, err);
     w->model = NULL;
-    if (status != HL_OK && removable)
-        (void)hl_file_remove(w->data_path, NULL); /* the first error is the one to tell */
+    if (status != HL_OK && w->data_path)
+        return hl_fail_prefix(err, "%s is new already, its model may not be, export them again", w->data_path);
     return status;
 }
 

@@ -52,9 +52,10 @@ const char *hl_onnx_shape(hl_onnx *x, hl_onnx_dims to)
         return hl_onnx_integers(x, to.rank, count);
     const char *rows = batch(x);
     for (int k = 0; k < to.rank; k++) {
-        part[k] = hl_onnx_integers(x, 1, &count[k]);
-        if (to.dim[k].per_row)
-            part[k] = count[k] == 1 ? rows : hl_onnx_emit(x, "Mul", NULL, rows, part[k]);
+        bool plain = to.dim[k].per_row && count[k] == 1;
+        part[k] = plain ? rows : hl_onnx_integers(x, 1, &count[k]);
+        if (to.dim[k].per_row && !plain)
+            part[k] = hl_onnx_emit(x, "Mul", NULL, rows, part[k]);
     }
     hl_text axis = {0};
     hl_onnx_int(&axis, "axis", 0);
