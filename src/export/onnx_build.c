@@ -243,17 +243,18 @@ const char *hl_onnx_parameter(hl_onnx *x, const hl_node *param, hl_dtype dtype, 
 
 /* ------------------------------------------------------------------ inputs and outputs */
 
-/* TensorShapeProto.Dimension: a number, or what a symbol stands for. */
+/* TensorShapeProto.Dimension: a number, or a symbol. */
 static void put_dim(hl_text *shape, hl_batch_size size)
 {
     hl_text dim = {0}, symbol = {0};
-    hl_text_append(&symbol, "batch");
-    if (size.count != 1)
-        hl_text_appendf(&symbol, "*%lld", (long long)size.count);
-    if (size.per_row)
+    if (size.per_row) {
+        hl_text_append(&symbol, "batch");
+        if (size.count != 1)
+            hl_text_appendf(&symbol, "*%lld", (long long)size.count);
         hl_protobuf_message(&dim, 2, &symbol);
-    else
+    } else {
         hl_protobuf_int(&dim, 1, size.count);
+    }
     hl_protobuf_message(shape, 1, &dim);
     hl_text_free(&dim);
     hl_text_free(&symbol);
@@ -285,13 +286,11 @@ void hl_onnx_input(hl_onnx *x, const char *name, hl_tensor t)
 /* A node of its own: what an output names may be an input, or another output too. */
 void hl_onnx_output(hl_onnx *x, const char *name, hl_tensor t)
 {
-    const hl_tensor_info *info = hl_info(x->two, t);
-    if (info->output > 0 || info->dtype == HL_I8) {
-        hl_onnx_fail(x, HL_ERR_UNSUPPORTED,
-                     "output '%s' is result %d of %s, in %s; an ONNX model has the first results, in f32",
-                     name, info->output, info->node->op->name, hl_dtype_name(info->dtype));
+    const char *value = hl_onnx_value(x, t);
+    if (hl_dtype_of(x->two, t) == HL_I8)
+        hl_onnx_fail(x, HL_ERR_UNSUPPORTED, "output '%s' is i8; those of an ONNX model of ours are f32", name);
+    if (!value || hl_onnx_failed(x))
         return;
-    }
-    put_node(x, "Identity", NULL, 1, &x->value[t.id], name);
+    put_node(x, "Identity", NULL, 1, &value, name);
     declare(x, 12, name, t);
 }

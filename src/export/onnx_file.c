@@ -122,7 +122,8 @@ static uint64_t graph_size(writer *w)
 
 /* ------------------------------------------------------------------ values */
 
-static hl_status narrow(hl_file *file, const hl_param_info *info, hl_dtype dtype, hl_error *err)
+static hl_status put_narrowed(writer *w, hl_file *file, const hl_param_info *info, hl_dtype dtype,
+                              hl_error *err)
 {
     uint16_t chunk[4096];
     for (int64_t at = 0; at < info->count;) {
@@ -132,8 +133,8 @@ static hl_status narrow(hl_file *file, const hl_param_info *info, hl_dtype dtype
             chunk[n] = dtype == HL_F16 ? hl_float_to_f16(value) : hl_float_to_bf16(value);
             bool fits = isfinite(dtype == HL_F16 ? hl_f16_to_float(chunk[n]) : hl_bf16_to_float(chunk[n]));
             if (isfinite(value) && !fits)
-                return hl_fail(err, HL_ERR_NUMERIC, "%s[%lld] is %g, too large for %s; export it in f32",
-                               info->name, (long long)at, (double)value, hl_dtype_name(dtype));
+                return hl_fail(err, HL_ERR_NUMERIC, "%s: %s[%lld] is %g, too large for %s; export it in f32",
+                               w->path, info->name, (long long)at, (double)value, hl_dtype_name(dtype));
         }
         hl_status status = hl_file_write(file, chunk, n * sizeof *chunk, err);
         if (status != HL_OK)
@@ -148,7 +149,7 @@ static hl_status put_values(writer *w, hl_file *file, const hl_onnx_weight *p, h
     HL_ASSERT(info.bytes && (info.dtype == p->dtype || info.dtype == HL_F32));
     if (info.dtype == p->dtype)
         return hl_file_write(file, info.bytes, (size_t)bytes_of(p), err);
-    return narrow(file, &info, p->dtype, err);
+    return put_narrowed(w, file, &info, p->dtype, err);
 }
 
 static hl_status put_data(writer *w, hl_error *err)
@@ -217,7 +218,8 @@ static hl_status commit(writer *w, hl_error *err)
     status = hl_file_commit(w->model, err);
     w->model = NULL;
     if (status != HL_OK && w->data_path)
-        return hl_fail_prefix(err, "%s is new already, its model may not be, export them again", w->data_path);
+        return hl_fail_prefix(err, "%s is new already, its model may not be, export them again",
+                              w->data_path);
     return status;
 }
 
