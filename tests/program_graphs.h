@@ -98,10 +98,16 @@ static inline hl_graph *every_op(hl_params *params, int64_t batch, const void *c
                            (hl_init_rule){HL_FAN_IN, 0, 0});
     hl_tensor bias = hl_param(g, params, "conv.bias", 1, (int64_t[]){4}, (hl_init_rule){HL_FILLED, 0, 0.25f});
     hl_tensor pooled = hl_adaptive_avg_pool(g, hl_conv2d(g, image, w, bias, 2, 1), 2, 3); /* [B,4,2,3] */
-    hl_tensor patches = hl_patch_mean(g, image, 3, 2, 1, 1, 2, 2);                        /* [B,2,2,18] */
+    hl_tensor filters = hl_param_leaf(g, params, "filters", HL_I8, (hl_shape){4, {2, C, 3, 3}});
+    hl_tensor step = hl_param(g, params, "step", 1, (int64_t[]){2}, (hl_init_rule){HL_ONES, 0, 0});
+    hl_output(g, "plane", hl_quantized_conv2d(g, image, filters, step, (hl_tensor){0}, (hl_tensor){0}, 2, 1));
+    hl_tensor patches = hl_patch_mean(g, image, 3, 2, 1, 1, 2, 2); /* [B,2,2,18] */
     hl_section(g, "compressor");
     hl_tensor x = hl_relu(g, hl_mul(g, hl_reshape(g, pooled, 2, (int64_t[]){batch, 24}), gain));
     x = hl_norm(g, params, "norm", hl_gelu(g, hl_dense(g, params, "dense", x, 8)));
+    hl_tensor integers = hl_param_leaf(g, params, "integers", HL_I8, (hl_shape){2, {8, 8}});
+    hl_tensor scale = hl_param(g, params, "scale", 1, (int64_t[]){8}, (hl_init_rule){HL_ONES, 0, 0});
+    x = hl_add(g, x, hl_quantized_matmul(g, x, integers, scale, (hl_tensor){0}, (hl_tensor){0}));
     hl_tensor tokens = hl_reshape(g, x, 3, (int64_t[]){batch, 2, 4});
     tokens = hl_attention(
         g,

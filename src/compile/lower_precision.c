@@ -104,6 +104,7 @@ static hl_tensor copy_of_parameter(hl_rewrite *r, hl_tensor old)
     if (!copy->id) {
         hl_param_params params = *(const hl_param_params *)hl_info(r->old, old)->node->params;
         params.dtype = p->dtype;
+        params.copy = true;
         *copy = hl_graph_apply(r->g, &hl_op_param, 0, NULL, &params);
     }
     return *copy;

@@ -18,11 +18,12 @@ typedef struct hl_input_params {
 typedef struct hl_param_params {
     const char *name; /* owned by the store */
     hl_role role;
-    hl_dtype dtype; /* the entry's own, or that of a copy in 16 bits */
+    hl_dtype dtype;
     hl_shape shape;
-    int index;       /* in the store */
-    hl_dtype own;    /* of the entry */
-    hl_dtype mapped; /* in which a mapped file has the entry; HL_DTYPES: none has */
+    int index;          /* in the store */
+    bool copy;          /* in 16 bits, of an entry of f32 */
+    bool mapped;        /* a mapped file has the entry, */
+    hl_dtype mapped_as; /* in this dtype */
 } hl_param_params;
 
 typedef struct hl_fill_params {

@@ -149,8 +149,17 @@ static double quantized_flops(const hl_graph *g, const hl_node *n)
     return 2.0 * (double)hl_info(g, hl_node_output(n, 0))->count * (double)hl_shape_span(w, 1, w.rank);
 }
 
+static const hl_field matmul_fields[] = {
+    HL_FIELD_OF(hl_quantized_matmul_params, activation, hl_activation_words), {0}};
+
+static const hl_field conv_fields[] = {HL_FIELD(hl_conv_params, stride, HL_FIELD_INT),
+                                       HL_FIELD(hl_conv_params, padding, HL_FIELD_INT),
+                                       HL_FIELD_OF(hl_conv_params, activation, hl_activation_words),
+                                       {0}};
+
 const hl_op_def hl_op_quantized_matmul = {.name = "quantized_matmul",
                                           .params_size = sizeof(hl_quantized_matmul_params),
+                                          .fields = matmul_fields,
                                           .min_in = MATMUL_OPERANDS,
                                           .max_in = MATMUL_OPERANDS,
                                           .n_out = 1,
@@ -166,6 +175,7 @@ const hl_op_def hl_op_quantized_matmul = {.name = "quantized_matmul",
 
 const hl_op_def hl_op_quantized_conv2d = {.name = "quantized_conv2d",
                                           .params_size = sizeof(hl_conv_params),
+                                          .fields = conv_fields,
                                           .min_in = CONV_OPERANDS,
                                           .max_in = CONV_OPERANDS,
                                           .n_out = 1,

@@ -6,14 +6,15 @@ static hl_tensor declare(hl_graph *g, hl_params *params, const char *name, hl_ro
                          hl_shape shape, hl_init_rule init)
 {
     hl_error err = {0};
-    hl_param_params p = {.role = role, .dtype = dtype, .shape = shape, .own = dtype};
+    hl_param_params p = {.role = role, .dtype = dtype, .shape = shape};
     if (hl_params_declare(params, name, role, dtype, shape, init, &p.index, &err) != HL_OK)
         return hl_graph_fail(g, "%s", err.message);
     for (int i = 0; i < g->n_nodes; i++)
         if (g->nodes[i]->op == &hl_op_param && ((hl_param_params *)g->nodes[i]->params)->index == p.index)
             return hl_node_output(g->nodes[i], 0);
     p.name = hl_params_at(params, p.index).name;
-    p.mapped = hl_params_mapped(params, p.index);
+    p.mapped_as = hl_params_mapped(params, p.index);
+    p.mapped = p.mapped_as != HL_DTYPES;
     return hl_graph_apply(g, &hl_op_param, 0, NULL, &p);
 }
 

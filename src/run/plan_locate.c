@@ -35,9 +35,9 @@ static hl_memory_kind category_of(const hl_plan *p, const hl_param_params *param
 {
     if (param->role == HL_OPTIMIZER)
         return HL_MEM_OPTIMIZER;
-    if (param->dtype == param->mapped && !p->backend->device)
+    if (param->mapped && param->mapped_as == param->dtype && !p->backend->device)
         return HL_MEM_MAPPED;
-    return param->dtype == param->own ? HL_MEM_PARAMETERS : HL_MEM_COPIES;
+    return param->copy ? HL_MEM_COPIES : HL_MEM_PARAMETERS;
 }
 
 static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const int *reads)
@@ -51,7 +51,7 @@ static void locate_output(hl_plan *p, const hl_node *n, int k, int step, const i
                                           category_of(p, param), step);
         p->storages[at->storage].use = p->n_uses;
         p->uses[p->n_uses++] = (hl_param_use){
-            .param = param->index, .dtype = param->dtype, .copy = param->dtype != param->own};
+            .param = param->index, .dtype = param->dtype, .copy = param->copy};
         return;
     }
     if (k < hl_node_updates(n)) { /* the next value of a variable lies where the old one did, or apart */

@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "io/checkpoint.h"
 #include "run/trace.h"
+#include "tests/mapped_store.h"
 #include "tests/temporary.h"
 
 #include <stdio.h>
@@ -275,6 +276,47 @@ static void frozen_sessions_warm_up_and_let_go(void **state)
     hl_params_free(params);
 }
 
+/* A mapped model on the device, whatever dtype it is mapped in: several frozen sessions of it, one after the
+ * other and at once. */
+static void mapped_values_go_to_the_device(void **state)
+{
+    (void)state;
+    const hl_precision precisions[] = {HL_PRECISION_FP32, HL_PRECISION_BF16};
+    for (int dtype = HL_F32; dtype < HL_FLOATS; dtype++)
+        for (int k = 0; k < 2; k++) {
+            hl_error err = {0};
+            mapped_store m = mapped_small_model((hl_dtype)dtype);
+            hl_params *plain = plain_store((hl_dtype)dtype), *stores[] = {plain, m.params, m.params};
+            hl_session *s[3];
+            for (int i = 0; i < 3; i++) {
+                hl_graph *g = acting_graph(stores[i], BATCH);
+                s[i] = hl_session_open(
+                    g, stores[i],
+                    &(hl_session_options){.device = gpu, .frozen = true, .precision = precisions[k]}, &err);
+                hl_graph_free(g);
+                if (!s[i])
+                    fail_msg("%s", err.message);
+                small_model_inputs(s[i], 0, 1);
+                assert_int_equal(hl_session_run(s[i], &err), HL_OK);
+                assert_memory_equal(hl_session_output(s[i], "action"), hl_session_output(s[0], "action"),
+                                    3 * BATCH * sizeof(float));
+            }
+            assert_int_equal(hl_session_memory(s[1]).by_kind[HL_MEM_MAPPED], 0); /* it has its own there */
+            for (int i = 0; i < hl_params_count(m.params) && dtype != HL_F32; i++)
+                assert_null(hl_params_at(m.params, i).data);
+            for (int i = 0; i < 3; i++)
+                hl_session_free(s[i]);
+            hl_graph *g = acting_graph(m.params, 1);
+            s[0] = hl_session_new(g, m.params, "cpu", &err); /* and back */
+            hl_graph_free(g);
+            assert_non_null(s[0]);
+            assert_int_equal(hl_session_run(s[0], &err), HL_OK);
+            hl_session_free(s[0]);
+            hl_params_free(plain);
+            free_mapped(&m);
+        }
+}
+
 static void profiles(void **state)
 {
     (void)state;
@@ -424,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_store_serves_both),
         cmocka_unit_test(checkpoints_hold_what_the_device_has),
         cmocka_unit_test(frozen_sessions_warm_up_and_let_go),
+        cmocka_unit_test(mapped_values_go_to_the_device),
         cmocka_unit_test(profiles),
         cmocka_unit_test(times_parts_in_replay),
         cmocka_unit_test(times_parts_of_overlapping_steps),

@@ -33,7 +33,7 @@ static size_t shared(const hl_planned_sessions *s, hl_memory_kind kind)
     return s->trains ? training : acting;
 }
 
-/* Sessions of one store share the parameters and their copies; all else is their own. */
+/* Sessions of one store share the parameters, their copies and what is packed; all else is their own. */
 static plan plan_of(const hl_planned_sessions *s)
 {
     static const hl_memory_kind in_arena[] = {HL_MEM_GRADIENTS, HL_MEM_ACTIVATIONS, HL_MEM_WORKSPACE,
@@ -43,7 +43,6 @@ static plan plan_of(const hl_planned_sessions *s)
     for (int i = 0; i < s->n; i++) {
         const hl_memory m = hl_session_memory(s->at[i]);
         p.use[HL_USE_OPTIMIZER] += m.by_kind[HL_MEM_OPTIMIZER];
-        p.use[HL_USE_PACKED] += m.by_kind[HL_MEM_PACKED];
         for (size_t k = 0; k < sizeof in_arena / sizeof *in_arena; k++)
             p.within[in_arena[k]] += m.by_kind[in_arena[k]];
         p.arena += m.arena;
@@ -55,6 +54,7 @@ static plan plan_of(const hl_planned_sessions *s)
     }
     p.use[HL_USE_PARAMETERS] = shared(s, HL_MEM_PARAMETERS);
     p.use[HL_USE_COPIES] = shared(s, HL_MEM_COPIES);
+    p.use[HL_USE_PACKED] = shared(s, HL_MEM_PACKED);
     p.use[HL_USE_ARENA] = p.arena;
     p.use[HL_USE_IO] = s->batches;
     for (int u = 0; u < HL_USES; u++)
