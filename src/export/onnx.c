@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "export/onnx_build.h"
+#include "export/stored.h"
 #include "ops/ops.h"
 
 #include <string.h>
@@ -130,28 +131,37 @@ static void free_model(hl_onnx *x)
         hl_text_free(&c->tensor);
     hl_text_free(&x->body);
     hl_free((void *)x->value);
+    hl_free(x->stored);
     hl_arena_free(x->arena);
+}
+
+static hl_status write_model(hl_onnx *x, const char *path, hl_params *params, hl_error *err)
+{
+    bool *needed = find_needed(x->two);
+    x->value = hl_alloc((size_t)x->two->n_tensors, sizeof *x->value);
+    x->stored = hl_alloc((size_t)hl_params_count(params) + 1, sizeof *x->stored);
+    x->arena = hl_arena_new();
+    hl_status status = HL_OK;
+    if (!needed || !x->value || !x->stored || !x->arena)
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory for a model of %d nodes", x->two->n_nodes);
+    if (status == HL_OK)
+        status = hl_stored_dtypes(x->two, params, x->options->precision, x->stored, err);
+    if (status == HL_OK)
+        build(x, params, needed);
+    if (hl_onnx_failed(x))
+        status = hl_fail(err, x->error.status, "%s", x->error.message);
+    hl_free(needed);
+    return status == HL_OK ? hl_onnx_save(x, path, params, err) : hl_fail_prefix(err, "%s", path);
 }
 
 hl_status hl_onnx_write(const char *path, const hl_graph *at_two, const hl_graph *at_three, hl_params *params,
                         const hl_onnx_options *options, hl_error *err)
 {
+    hl_onnx x = {.two = at_two, .three = at_three, .options = options, .last_weight = &x.weights};
     hl_status status = hl_batch_check(at_two, at_three, err);
     if (status != HL_OK)
         return hl_fail_prefix(err, "%s", path);
-    hl_onnx x = {.two = at_two, .three = at_three, .options = options, .last_weight = &x.weights};
-    bool *needed = find_needed(at_two);
-    x.value = hl_alloc((size_t)at_two->n_tensors, sizeof *x.value);
-    x.arena = hl_arena_new();
-    if (needed && x.value && x.arena)
-        build(&x, params, needed);
-    else
-        hl_onnx_fail(&x, HL_ERR_MEMORY, "no memory for a model of %d nodes", at_two->n_nodes);
-    if (hl_onnx_failed(&x))
-        status = hl_fail(err, x.error.status, "%s: %s", path, x.error.message);
-    else
-        status = hl_onnx_save(&x, path, params, err);
-    hl_free(needed);
+    status = write_model(&x, path, params, err);
     free_model(&x);
     return status;
 }

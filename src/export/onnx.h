@@ -8,11 +8,10 @@
 #include "io/safetensors.h"
 
 typedef struct hl_onnx_options {
-    /* How parameters of rank 2 and more lie in the file: HL_F32, HL_F16 or HL_BF16. All is computed in f32.
-     */
-    hl_dtype weights;
-    /* Parameters in a file beside it, PATH.data, even where one file can hold them: where it stays below 2
-     * GiB. */
+    /* What sessions of HL_PRECISION_BF16 or FP16 read in 16 bits lies in the file so, and becomes f32 when it
+     * is read: everything is computed in f32. Else HL_PRECISION_FP32. */
+    hl_precision precision;
+    /* Parameters in a file beside it, PATH.data, even where one file can hold them: it stays below 2 GiB. */
     bool external;
     int n_metadata;
     const hl_safetensors_text *metadata; /* for people and programs that ask the model about itself */

@@ -288,7 +288,8 @@ void hl_onnx_output(hl_onnx *x, const char *name, hl_tensor t)
 {
     const char *value = hl_onnx_value(x, t);
     if (hl_dtype_of(x->two, t) == HL_I8)
-        hl_onnx_fail(x, HL_ERR_UNSUPPORTED, "output '%s' is i8; those of an ONNX model of ours are f32", name);
+        hl_onnx_fail(x, HL_ERR_UNSUPPORTED, "output '%s' is i8; those of an ONNX model of ours are f32",
+                     name);
     if (!value || hl_onnx_failed(x))
         return;
     put_node(x, "Identity", NULL, 1, &value, name);

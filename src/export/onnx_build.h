@@ -30,6 +30,7 @@ typedef struct hl_onnx_constant {
 typedef struct hl_onnx {
     const hl_graph *two, *three;
     const hl_onnx_options *options;
+    hl_dtype *stored; /* of each entry of the store: how it lies in the file */
     hl_arena *arena;
     hl_text body; /* of the GraphProto, but for its weights */
     hl_onnx_weight *weights, **last_weight;

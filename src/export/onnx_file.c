@@ -3,13 +3,12 @@
  * file. */
 #include "base/error.h"
 #include "base/file.h"
-#include "base/half.h"
 #include "base/memory.h"
 #include "base/protobuf.h"
 #include "export/onnx_build.h"
+#include "export/stored.h"
 #include "run/params.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { IR_VERSION = 8, OPSET = 17, PAGE = 4096 };
@@ -122,34 +121,26 @@ static uint64_t graph_size(writer *w)
 
 /* ------------------------------------------------------------------ values */
 
-static hl_status put_narrowed(writer *w, hl_file *file, const hl_param_info *info, hl_dtype dtype,
-                              hl_error *err)
-{
-    uint16_t chunk[4096];
-    for (int64_t at = 0; at < info->count;) {
-        size_t n = 0;
-        for (; at < info->count && n < sizeof chunk / sizeof *chunk; at++, n++) {
-            float value = info->data[at];
-            chunk[n] = dtype == HL_F16 ? hl_float_to_f16(value) : hl_float_to_bf16(value);
-            bool fits = isfinite(dtype == HL_F16 ? hl_f16_to_float(chunk[n]) : hl_bf16_to_float(chunk[n]));
-            if (isfinite(value) && !fits)
-                return hl_fail(err, HL_ERR_NUMERIC, "%s: %s[%lld] is %g, too large for %s; export it in f32",
-                               w->path, info->name, (long long)at, (double)value, hl_dtype_name(dtype));
-        }
-        hl_status status = hl_file_write(file, chunk, n * sizeof *chunk, err);
-        if (status != HL_OK)
-            return status;
-    }
-    return HL_OK;
-}
-
+/* In chunks: weights are not copied as a whole. */
 static hl_status put_values(writer *w, hl_file *file, const hl_onnx_weight *p, hl_error *err)
 {
+    enum { CHUNK = 1 << 14 };
+    uint16_t narrow[CHUNK];
     hl_param_info info = hl_snapshot_at(w->values, p->param);
     HL_ASSERT(info.bytes && (info.dtype == p->dtype || info.dtype == HL_F32));
-    if (info.dtype == p->dtype)
-        return hl_file_write(file, info.bytes, (size_t)bytes_of(p), err);
-    return put_narrowed(w, file, &info, p->dtype, err);
+    hl_status status = HL_OK;
+    for (int64_t at = 0; at < info.count && status == HL_OK; at += CHUNK) {
+        int64_t n = info.count - at < CHUNK ? info.count - at : CHUNK;
+        size_t size = hl_dtype_size(p->dtype);
+        bool same = info.dtype == p->dtype;
+        status = hl_stored_values(&info, at, n, p->dtype, same ? NULL : narrow, err);
+        if (status != HL_OK)
+            return hl_fail_prefix(err, "%s", w->path);
+        status = hl_file_write(file,
+                               same ? (const char *)info.bytes + (size_t)at * size : (const char *)narrow,
+                               (size_t)n * size, err);
+    }
+    return status;
 }
 
 static hl_status put_data(writer *w, hl_error *err)

@@ -11,11 +11,10 @@ const char *hl_onnx_lower_input(hl_onnx *x, const hl_node *n)
     return p->name;
 }
 
-/* Vectors (biases, gains, scales) are few, and sums of many terms hang on them: they stay f32. */
 const char *hl_onnx_lower_param(hl_onnx *x, const hl_node *n)
 {
     const hl_param_params *p = n->params;
-    hl_dtype dtype = p->dtype != HL_F32 || p->shape.rank < 2 ? p->dtype : x->options->weights;
+    hl_dtype dtype = x->stored[p->index];
     const char *name = hl_onnx_parameter(x, n, dtype, p->shape);
     if (dtype == HL_F32 || dtype == HL_I8)
         return name;

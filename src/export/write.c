@@ -1,15 +1,13 @@
 #include "export/write.h"
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/memory.h"
-#include "compile/passes.h"
 #include "deploy/model.h"
 #include "deploy/program.h"
+#include "export/stored.h"
 #include "ops/ops.h"
 #include "run/params.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,59 +35,6 @@ static const hl_param_params *param_of(const hl_node *n)
 
 /* ------------------------------------------------------------------ tensors */
 
-/* The dtype that a session of the graph reads each entry in, by place in the store: what its compiler
- * decides. An entry that anything reads in f32 stays so. */
-static hl_status choose_dtypes(const writer *w, hl_dtype *dtypes)
-{
-    hl_graph *g = hl_graph_rewrite(w->two, NULL, NULL), *low = NULL;
-    if (g) {
-        g->precision = w->precision;
-        low = hl_pass_lower_precision(g);
-    }
-    const char *fault = hl_graph_error(low);
-    hl_status status = fault ? hl_fail(w->err, HL_ERR_MEMORY, "%s: %s", w->path, fault) : HL_OK;
-    int *uses = fault ? NULL : hl_graph_uses(low);
-    if (!fault && !uses)
-        status = no_memory(w);
-    for (int i = 0; i < hl_params_count(w->params); i++)
-        dtypes[i] = HL_DTYPES; /* not read */
-    for (int i = 0; status == HL_OK && i < low->n_nodes; i++) {
-        const hl_param_params *p = param_of(low->nodes[i]);
-        if (p && uses[low->nodes[i]->first_out] && dtypes[p->index] != HL_F32)
-            dtypes[p->index] = p->dtype;
-    }
-    hl_free(uses);
-    hl_graph_free(low);
-    hl_graph_free(g);
-    return status;
-}
-
-static uint16_t narrow(float x, hl_dtype dtype)
-{
-    return dtype == HL_BF16 ? hl_float_to_bf16(x) : hl_float_to_f16(x);
-}
-
-static bool finite_in(uint16_t x, hl_dtype dtype)
-{
-    const uint16_t exponent = dtype == HL_BF16 ? 0x7f80 : 0x7c00;
-    return (x & exponent) != exponent;
-}
-
-/* Values that are finite, and stay so in the dtype. to NULL: they are only looked at. */
-static hl_status convert(const writer *w, const hl_param_info *info, hl_dtype dtype, uint16_t *to)
-{
-    for (int64_t i = 0; i < info->count && dtype != HL_I8; i++) {
-        const float x = info->data[i];
-        const uint16_t low = to ? narrow(x, dtype) : 0;
-        if (!isfinite(x) || (to && !finite_in(low, dtype)))
-            return hl_fail(w->err, HL_ERR_NUMERIC, "%s: element %lld of '%s' is %g, which %s cannot hold",
-                           w->path, (long long)i, info->name, (double)x, hl_dtype_name(dtype));
-        if (to)
-            to[i] = low;
-    }
-    return HL_OK;
-}
-
 static hl_status add_tensor(writer *w, int index, hl_dtype dtype)
 {
     if (hl_params_materialize_at(w->params, index, w->err) != HL_OK)
@@ -101,9 +46,9 @@ static hl_status add_tensor(writer *w, int index, hl_dtype dtype)
         if (!values)
             return no_memory(w);
     }
-    hl_status status = convert(w, &info, dtype, w->converted[w->n]);
+    hl_status status = hl_stored_values(&info, 0, info.count, dtype, w->converted[w->n], w->err);
     w->tensors[w->n++] = hl_safetensor_make(info.name, dtype, info.shape, values);
-    return status;
+    return status == HL_OK ? HL_OK : hl_fail_prefix(w->err, "%s", w->path);
 }
 
 static hl_status collect(writer *w)
@@ -113,8 +58,9 @@ static hl_status collect(writer *w)
     w->tensors = hl_alloc(n + 1, sizeof *w->tensors);
     w->converted = hl_alloc(n + 1, sizeof *w->converted);
     hl_status status = dtypes && w->tensors && w->converted ? HL_OK : no_memory(w);
-    if (status == HL_OK)
-        status = choose_dtypes(w, dtypes);
+    if (status == HL_OK &&
+        (status = hl_stored_dtypes(w->two, w->params, w->precision, dtypes, w->err)) != HL_OK)
+        status = hl_fail_prefix(w->err, "%s", w->path);
     if (status == HL_OK)
         status = hl_params_pull(w->params, w->err);
     for (int i = 0; i < w->two->n_nodes && status == HL_OK; i++) {

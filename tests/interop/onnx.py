@@ -91,7 +91,7 @@ def compare(model, session, folder, batch, name):
 with tempfile.TemporaryDirectory() as directory:
     subprocess.run([sys.argv[1], directory], check=True, timeout=600)
     names = sorted(os.listdir(directory))
-    check("cases", len(names) == 10)
+    check("cases", len(names) == 14)
     for name in names:
         path = f"{directory}/{name}/model.onnx"
         model = check_model(path, name)

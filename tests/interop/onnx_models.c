@@ -8,7 +8,10 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/philox.h"
+#include "export/acting.h"
+#include "export/fold.h"
 #include "export/onnx.h"
+#include "export/stored.h"
 #include "ops/ops.h"
 #include "run/params.h"
 #include "tests/small_model.h"
@@ -19,28 +22,50 @@
 
 /* ------------------------------------------------------------------ graphs */
 
+static void must(hl_status status, const hl_error *err)
+{
+    if (status == HL_OK)
+        return;
+    fprintf(stderr, "onnx_models: %s\n", err->message);
+    exit(1);
+}
+
 typedef struct variant {
     const char *name;
     hl_onnx_options options;
     hl_compressor compressor;
-    bool aspects, smoothing;
+    bool aspects;
     int64_t image, history;
+    bool folded;
+    hl_fold_options fold;
     hl_graph *(*build)(hl_params *params, const struct variant *v, int64_t batch);
 } variant;
 
+/* Statistics of count elements, in runs of equal ones, which 16 bits hold exactly. */
+static hl_statistics statistics(float *room, int64_t count, int64_t run)
+{
+    for (int64_t i = 0; i < count; i++) {
+        room[i] = 0.25f * (float)(i / run % 5) - 0.5f;
+        room[count + i] = 0.5f + 0.25f * (float)(i / run % 4);
+    }
+    return (hl_statistics){count, room, room + count};
+}
+
+/* The model that acts in the robot's units: one number, one per channel and one per element undo
+ * normalisation. */
 static hl_graph *model(hl_params *params, const variant *v, int64_t batch)
 {
-    hl_model_options o = small_model(v->compressor);
-    hl_graph *g = hl_graph_new();
-    o.hierarchy_aspects = v->aspects;
-    o.history = v->history;
-    o.image = v->image;
-    hl_model_nodes m = hl_model_build(g, params, &o,
-                                      &(hl_model_mode){.batch = batch, .smoothing = v->smoothing});
-    hl_output(g, "action", m.action);
-    hl_output(g, "compressed", m.compressed);
-    if (v->history)
-        hl_output(g, "features", m.features);
+    static float visual[2 * 3 * 112 * 112], audio[2 * 9], action[2 * 3];
+    hl_error err = {0};
+    hl_acting_options o = {.model = small_model(v->compressor)};
+    o.model.hierarchy_aspects = v->aspects;
+    o.model.history = v->history;
+    o.model.image = v->image;
+    o.sense[0] = statistics(visual, 3 * v->image * v->image, v->image * v->image);
+    o.sense[2] = statistics(audio, o.model.audio_size, o.model.audio_size);
+    o.action = statistics(action, o.model.action, 1);
+    hl_graph *g = hl_acting_graph(params, &o, batch, &err);
+    must(g ? HL_OK : err.status, &err);
     return g;
 }
 
@@ -200,17 +225,32 @@ static hl_graph *quantized(hl_params *params, const variant *unused, int64_t bat
     return g;
 }
 
+/* 17: pools enlarge. 75: cells overlap. 112: cells are of one size. */
 static const variant variants[] = {
-    {.name = "hybrid", .compressor = HL_HYBRID, .image = 17, .smoothing = true, .build = model},
+    {.name = "hybrid", .compressor = HL_HYBRID, .image = 17, .build = model},
     {.name = "hybrid-aspects", .compressor = HL_HYBRID, .aspects = true, .image = 112, .build = model},
-    {.name = "bottleneck",
-     .compressor = HL_BOTTLENECK,
-     .image = 75,
-     .history = 4,
-     .smoothing = true,
-     .build = model},
+    {.name = "bottleneck", .compressor = HL_BOTTLENECK, .image = 75, .history = 4, .build = model},
     {.name = "attention", .compressor = HL_ATTENTION, .image = 112, .history = 1, .build = model},
     {.name = "hierarchical", .compressor = HL_HIERARCHICAL, .image = 17, .history = 3, .build = model},
+    {.name = "folded", .compressor = HL_HYBRID, .image = 75, .history = 3, .build = model, .folded = true},
+    {.name = "folded-pooled",
+     .compressor = HL_BOTTLENECK,
+     .image = 75,
+     .build = model,
+     .folded = true,
+     .fold = {.pool_before_convolution = true}},
+    {.name = "folded-attention",
+     .compressor = HL_ATTENTION,
+     .image = 112,
+     .history = 2,
+     .build = model,
+     .folded = true,
+     .fold = {.pool_before_convolution = true, .share = true}},
+    {.name = "folded-hierarchical",
+     .compressor = HL_HIERARCHICAL,
+     .image = 17,
+     .build = model,
+     .folded = true},
     {.name = "external",
      .compressor = HL_HYBRID,
      .image = 17,
@@ -222,25 +262,17 @@ static const variant variants[] = {
      .image = 33,
      .history = 2,
      .build = model,
-     .options = {.weights = HL_F16}},
+     .options = {.precision = HL_PRECISION_FP16}},
     {.name = "bf16",
      .compressor = HL_ATTENTION,
      .image = 33,
      .build = model,
-     .options = {.weights = HL_BF16, .external = true}},
+     .options = {.precision = HL_PRECISION_BF16, .external = true}},
     {.name = "ops", .build = ops},
     {.name = "quantized", .build = quantized},
 };
 
 /* ------------------------------------------------------------------ files */
-
-static void must(hl_status status, const hl_error *err)
-{
-    if (status == HL_OK)
-        return;
-    fprintf(stderr, "onnx_models: %s\n", err->message);
-    exit(1);
-}
 
 static int64_t count_of(const hl_session *s, const char *name)
 {
@@ -290,38 +322,66 @@ static void run(const variant *v, hl_params *params, const char *dir, int64_t ba
 
 /* What the file will hold in 16 bits becomes exactly that, so that both sides compute with the same numbers.
  */
-static void round_weights(hl_params *params, hl_dtype dtype)
+static void round_weights(const variant *v, hl_params *params)
 {
-    for (int i = 0; i < hl_params_count(params) && dtype != HL_F32; i++) {
+    hl_dtype dtypes[512];
+    hl_error err = {0};
+    hl_graph *g = v->build(params, v, 2);
+    HL_ASSERT(hl_params_count(params) <= 512);
+    must(hl_stored_dtypes(g, params, v->options.precision, dtypes, &err), &err);
+    for (int i = 0; i < hl_params_count(params); i++) {
         hl_param_info info = hl_params_at(params, i);
-        for (int64_t k = 0; info.shape.rank > 1 && k < info.count; k++)
-            info.data[k] = dtype == HL_F16 ? hl_f16_to_float(hl_float_to_f16(info.data[k]))
-                                           : hl_bf16_to_float(hl_float_to_bf16(info.data[k]));
+        if (dtypes[i] != HL_F16 && dtypes[i] != HL_BF16)
+            continue;
+        for (int64_t k = 0; k < info.count; k++)
+            info.data[k] = dtypes[i] == HL_F16 ? hl_f16_to_float(hl_float_to_f16(info.data[k]))
+                                               : hl_bf16_to_float(hl_float_to_bf16(info.data[k]));
         hl_params_touch(params, i);
     }
+    hl_graph_free(g);
 }
 
+/* The graph at batch 2 and 3, folded into another store where the variant says so. */
+static void write_model(const variant *v, hl_params *params, const char *path)
+{
+    hl_error err = {0};
+    hl_params *folded = v->folded ? hl_params_new(1) : NULL;
+    hl_onnx_options options = v->options;
+    const hl_safetensors_text about[] = {{"case", v->name}};
+    hl_graph *g[2];
+    options.n_metadata = 1;
+    options.metadata = about;
+    for (int i = 0; i < 2; i++) {
+        g[i] = v->build(params, v, 2 + i);
+        hl_graph *plain = g[i];
+        if (!folded)
+            continue;
+        g[i] = hl_fold(plain, params, folded, &v->fold, &err);
+        must(g[i] ? HL_OK : err.status, &err);
+        hl_graph_free(plain);
+    }
+    must(hl_onnx_write(path, g[0], g[1], folded ? folded : params, &options, &err), &err);
+    hl_graph_free(g[0]);
+    hl_graph_free(g[1]);
+    hl_params_free(folded);
+}
+
+/* What our session computes is of the graph as it was built, not folded. */
 static void write_case(const variant *v, const char *root)
 {
     static const int64_t batches[] = {1, 3, 17};
     char dir[200], path[256];
     hl_error err = {0};
     hl_params *params = hl_params_new(3);
-    hl_graph *two = v->build(params, v, 2), *three = v->build(params, v, 3);
-    hl_onnx_options options = v->options;
-    const hl_safetensors_text about[] = {{"case", v->name}};
-    options.n_metadata = 1;
-    options.metadata = about;
     snprintf(dir, sizeof dir, "%s/%s", root, v->name);
     snprintf(path, sizeof path, "%s/model.onnx", dir);
     must(hl_file_mkdirs(dir, &err), &err);
+    hl_graph_free(v->build(params, v, 1));
     must(hl_params_materialize(params, &err), &err);
-    round_weights(params, v->options.weights);
-    must(hl_onnx_write(path, two, three, params, &options, &err), &err);
+    round_weights(v, params);
+    write_model(v, params, path);
     for (int i = 0; i < 3; i++)
         run(v, params, dir, batches[i]);
-    hl_graph_free(two);
-    hl_graph_free(three);
     hl_params_free(params);
 }
 

@@ -7,6 +7,8 @@
 #include "run/params.h"
 #include "tests/onnx_reader.h"
 
+#include <math.h>
+
 /* A graph at a batch, of which one thing is odd. */
 typedef hl_graph *(*builder)(hl_params *params, int64_t batch);
 
@@ -186,8 +188,16 @@ static hl_graph *large_weight(hl_params *params, int64_t batch)
 {
     hl_tensor x;
     hl_graph *g = begin(batch, &x);
-    hl_tensor w = hl_param(g, params, "w", 2, (int64_t[]){1, 6}, (hl_init_rule){HL_FILLED, 0, 65520});
-    return end(g, "y", hl_mul(g, x, w));
+    hl_tensor w = hl_param(g, params, "w", 2, (int64_t[]){3, 6}, (hl_init_rule){HL_FILLED, 0, 65520});
+    return end(g, "y", hl_linear(g, x, w, (hl_tensor){0}));
+}
+
+static hl_graph *broken_weight(hl_params *params, int64_t batch)
+{
+    hl_tensor x;
+    hl_graph *g = begin(batch, &x);
+    return end(g, "y",
+               hl_mul(g, x, hl_param(g, params, "w", 1, (int64_t[]){6}, (hl_init_rule){HL_FILLED, 0, NAN})));
 }
 
 static void graphs(void **state)
@@ -210,8 +220,9 @@ static void graphs(void **state)
     refused(named_as_parameter, plain, HL_ERR_USAGE, "'w' names an input or output");
     refused(named_with_slash, plain, HL_ERR_USAGE, "'/relu_1.0' names an input or output");
     refused(broken, plain, HL_ERR_USAGE, "has no axis 7");
-    refused(large_weight, (hl_onnx_options){.weights = HL_F16}, HL_ERR_NUMERIC,
-            "w[0] is 65520, too large for f16");
+    refused(large_weight, (hl_onnx_options){.precision = HL_PRECISION_FP16}, HL_ERR_NUMERIC,
+            "element 0 of 'w' is 65520, which f16 cannot hold");
+    refused(broken_weight, plain, HL_ERR_NUMERIC, "element 0 of 'w' is nan, which f32 cannot hold");
 }
 
 /* ------------------------------------------------------------------ files */
