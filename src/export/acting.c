@@ -96,8 +96,14 @@ typedef struct table {
 
 static hl_status survey(const hl_acting_options *o, table *t, hl_error *err)
 {
+    both *action = &t->at[HL_MODEL_SENSES];
     hl_status status = check(&o->action, "action", o->model.action, err);
-    for (int s = 0; s < HL_MODEL_SENSES && status == HL_OK; s++) {
+    if (status != HL_OK)
+        return status;
+    *action = reduce_both(&o->action, 1);
+    t->kinds.action.offset = action->offset.kind;
+    t->kinds.action.scale = action->scale.kind;
+    for (int s = 0; s < HL_MODEL_SENSES; s++) {
         int64_t size = hl_model_sense_size(&o->model, s);
         bool image = s < 2; /* visual and depth */
         if (!size)
@@ -109,11 +115,6 @@ static hl_status survey(const hl_acting_options *o, table *t, hl_error *err)
         t->kinds.sense[s].offset = t->at[s].offset.kind;
         t->kinds.sense[s].scale = t->at[s].scale.kind;
     }
-    if (status != HL_OK)
-        return status;
-    t->at[HL_MODEL_SENSES] = reduce_both(&o->action, 1);
-    t->kinds.action.offset = t->at[HL_MODEL_SENSES].offset.kind;
-    t->kinds.action.scale = t->at[HL_MODEL_SENSES].scale.kind;
     return HL_OK;
 }
 

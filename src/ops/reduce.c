@@ -8,8 +8,7 @@ static bool reduce_shape(hl_graph *g, hl_node *n)
     if (!hl_want_dtypes(g, n))
         return false;
     if (p->begin < 0 || p->end <= p->begin || p->end > in.rank) {
-        hl_graph_fail(g, "reduce: axes %d..%d are not axes of %s", p->begin, p->end - 1,
-                      hl_shape_print(in).text);
+        hl_graph_fail(g, "reduce: [%d,%d) are not axes of %s", p->begin, p->end, hl_shape_print(in).text);
         return false;
     }
     for (int i = 0; i < in.rank; i++)

@@ -146,7 +146,7 @@ static void a_file_of_16_bits_holds_products_so(void **state)
     (void)state;
     hl_error err = {0};
     const char *path = temporary_path("low.safetensors");
-    hl_params *params = small_file(path, HL_HYBRID, 0, HL_PRECISION_FP16);
+    hl_params *params = small_file(path, HL_HYBRID, 2, HL_PRECISION_FP16);
     hl_safetensors *f = hl_safetensors_open(path, &err);
     int low = 0, wide = 0;
     for (int i = 0; i < hl_safetensors_count(f); i++) {
