@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "graph/batch.h"
 #include "ops/ops.h"
 
 #include <math.h>
@@ -27,17 +28,19 @@ static void append(writer *w, json_t *list, json_t *value)
 
 /* ------------------------------------------------------------------ sizes */
 
-/* A size is the same at both batches, or a multiple of them. */
 static bool size_fits(int64_t two, int64_t three)
 {
-    return two == three || (two > 0 && two % 2 == 0 && three > two && three - two == two / 2);
+    hl_batch_size size;
+    return hl_batch_size_find(two, three, &size);
 }
 
 static json_t *size_json(int64_t two, int64_t three)
 {
-    if (two == three)
+    hl_batch_size size;
+    HL_ASSERT(hl_batch_size_find(two, three, &size));
+    if (!size.per_row)
         return json_integer(two);
-    return two == 2 ? json_string("B") : json_sprintf("%lldB", (long long)(two / 2));
+    return size.count == 1 ? json_string("B") : json_sprintf("%lldB", (long long)size.count);
 }
 
 static bool shape_fits(const hl_shape *two, const hl_shape *three)

@@ -9,8 +9,8 @@ bool hl_batch_size_find(int64_t at_two, int64_t at_three, hl_batch_size *size)
     *size = (hl_batch_size){at_two, false};
     if (at_two == at_three)
         return true;
-    *size = (hl_batch_size){at_three - at_two, true};
-    return at_two == 2 * size->count;
+    *size = (hl_batch_size){at_two / 2, true};
+    return at_two > 0 && at_two % 2 == 0 && at_three > at_two && at_three - at_two == at_two / 2;
 }
 
 int64_t hl_batch_size_at(hl_batch_size size, int64_t batch)

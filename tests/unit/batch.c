@@ -16,9 +16,18 @@ static void sizes(void **state)
         int64_t two, three, count;
         bool per_row, found;
     } cases[] = {
-        {2, 3, 1, true, true},   {14, 21, 7, true, true}, {7, 7, 7, false, true},
-        {0, 0, 0, false, true},  {1, 1, 1, false, true},  {2, 4, 0, false, false},
-        {3, 2, 0, false, false}, {6, 7, 0, false, false}, {INT64_MAX - 1, INT64_MAX, 0, false, false},
+        {2, 3, 1, true, true},
+        {14, 21, 7, true, true},
+        {7, 7, 7, false, true},
+        {0, 0, 0, false, true},
+        {1, 1, 1, false, true},
+        {2, 4, 0, false, false},
+        {3, 2, 0, false, false},
+        {6, 7, 0, false, false},
+        {INT64_MAX - 1, INT64_MAX, 0, false, false},
+        {-2, -3, 0, false, false},
+        {INT64_MIN, INT64_MAX, 0, false, false},
+        {-5, -5, -5, false, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         hl_batch_size size;
