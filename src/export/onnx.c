@@ -1,5 +1,4 @@
-/* From a graph to an ONNX model: every node that an output needs becomes nodes of the model, in the graph's
- * order. */
+/* From a graph to an ONNX model: each node that an output needs becomes nodes of it, in the graph's order. */
 #include "export/onnx.h"
 
 #include "base/error.h"
@@ -42,8 +41,7 @@ static bool same_params(const hl_node *two, const hl_node *three)
     return !memcmp(a, b, two->op->params_size);
 }
 
-/* What outputs are computed from, and all inputs: what a model takes does not hang on what it does with it.
- */
+/* What outputs are computed from, and all inputs: a model takes them, whatever it does with them. */
 static bool *find_needed(const hl_graph *g)
 {
     bool *needed = hl_alloc((size_t)g->n_nodes + 1, sizeof *needed);
@@ -81,8 +79,8 @@ static void lower(hl_onnx *x, const hl_node *n)
     if (!lowering)
         hl_onnx_fail(
             x, HL_ERR_UNSUPPORTED,
-            "an ONNX model has no form for the op %s (node %d%s%s); give the graph of acting, before any "
-            "pass of the compiler",
+            "an ONNX model has no form for the op %s (node %d%s%s); give the graph of acting, before "
+            "any pass of the compiler",
             n->op->name, n->index, *n->label.section ? ", " : "", n->label.section);
     else if (!same_params(n, x->three->nodes[n->index]))
         hl_onnx_fail(x, HL_ERR_USAGE, "%s (node %d) computes something else at another batch", n->op->name,
@@ -109,8 +107,8 @@ static void check_names(hl_onnx *x, const hl_params *params)
         if (taken)
             hl_onnx_fail(
                 x, HL_ERR_USAGE,
-                "'%s' names an input or output, and a value of the ONNX model besides; choose a name that no "
-                "other input, output or parameter has, without a '/'",
+                "'%s' names an input or output, and a value of the ONNX model besides; choose a name "
+                "that no other input, output or parameter has, without a '/'",
                 name);
     }
 }

@@ -143,6 +143,19 @@ const char *hl_onnx_node(hl_onnx *x, const char *type, hl_text *attributes, int 
     return result;
 }
 
+/* What a parameter becomes is named after it, not after its reader. */
+static const char *take_param(hl_onnx *x, const hl_node *param)
+{
+    const hl_node *reader = x->node;
+    const int emitted = x->emitted;
+    x->node = param;
+    x->emitted = 0;
+    const char *value = hl_onnx_lower_param(x, param);
+    x->node = reader;
+    x->emitted = emitted;
+    return value;
+}
+
 const char *hl_onnx_value(hl_onnx *x, hl_tensor t)
 {
     const hl_tensor_info *info = hl_info(x->two, t);
@@ -151,7 +164,7 @@ const char *hl_onnx_value(hl_onnx *x, hl_tensor t)
                             "result %d of %s (node %d) is read; an ONNX model has the first result only",
                             info->output, info->node->op->name, info->node->index);
     if (!x->value[t.id] && info->node->op == &hl_op_param)
-        x->value[t.id] = hl_onnx_lower_param(x, info->node);
+        x->value[t.id] = take_param(x, info->node);
     return x->value[t.id];
 }
 

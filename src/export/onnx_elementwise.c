@@ -56,8 +56,7 @@ const char *hl_onnx_lower_gelu(hl_onnx *x, const hl_node *n)
     return hl_onnx_activation(x, HL_ACT_GELU, hl_onnx_in(x, 0));
 }
 
-/* Every result of 16 bits is rounded to them where it is made (hl_onnx_write): there is nothing left to do.
- */
+/* Every result of 16 bits is rounded to them where it is made (onnx.c): nothing is left to do. */
 const char *hl_onnx_lower_cast(hl_onnx *x, const hl_node *n)
 {
     const hl_cast_params *p = n->params;

@@ -20,8 +20,7 @@ int64_t hl_batch_size_at(hl_batch_size size, int64_t batch);
 hl_batch_size hl_batch_dim(const hl_graph *at_two, const hl_graph *at_three, hl_tensor t, int k);
 
 /* Whether they are one graph: the same ops on the same operands, outputs of the same names, and dims that are
- * sizes of a free batch. HL_ERR_USAGE names the node and both shapes. The ops' parameters are not compared.
- */
+ * sizes of a free batch. HL_ERR_USAGE names node and shapes. The ops' parameters are not compared. */
 hl_status hl_batch_check(const hl_graph *at_two, const hl_graph *at_three, hl_error *err);
 
 #endif

@@ -1,7 +1,6 @@
 /* Writes ONNX models, inputs for them at several batches, and what our sessions make of those.
  *
- *     onnx_models DIR        DIR/CASE/model.onnx, DIR/CASE/BATCH/input.NAME, DIR/CASE/BATCH/output.NAME (raw
- * f32)
+ *     onnx_models DIR        DIR/CASE/model.onnx, DIR/CASE/BATCH/input.NAME, output.NAME (raw f32)
  */
 #include "base/error.h"
 #include "base/file.h"
@@ -320,8 +319,7 @@ static void run(const variant *v, hl_params *params, const char *dir, int64_t ba
     hl_graph_free(g);
 }
 
-/* What the file will hold in 16 bits becomes exactly that, so that both sides compute with the same numbers.
- */
+/* What the file will hold in 16 bits becomes exactly that: both sides compute with the same numbers. */
 static void round_weights(const variant *v, hl_params *params)
 {
     hl_dtype dtypes[512];

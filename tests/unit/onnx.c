@@ -252,6 +252,26 @@ static void external(void **state)
     hl_params_free(params);
 }
 
+/* A model of one parameter and no op. */
+static void only_a_parameter(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(1);
+    hl_graph *g = hl_graph_new();
+    hl_output(g, "y", hl_param(g, params, "w", 2, (int64_t[]){3, 5}, (hl_init_rule){HL_NORMAL, 0, 0}));
+    const char *path = temporary_path("parameter.onnx");
+    assert_int_equal(hl_onnx_write(path, g, g, params, &(hl_onnx_options){0}, &err), HL_OK);
+    bytes model = read_whole(path), graph = get_bytes(model, MODEL_GRAPH, 0);
+    assert_int_equal(count_fields(graph, GRAPH_NODE), 1);
+    assert_int_equal(count_fields(graph, GRAPH_INPUT), 0);
+    assert_non_null(find_initializer(graph, "w").at);
+    assert_true(is_text(get_bytes(get_bytes(graph, GRAPH_NODE, 0), NODE_TYPE, 0), "Identity"));
+    free((void *)model.at);
+    hl_graph_free(g);
+    hl_params_free(params);
+}
+
 /* The same graph and values give the same bytes. */
 static void same_again(void **state)
 {
@@ -297,8 +317,13 @@ static void tensorrt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(head),     cmocka_unit_test(interface), cmocka_unit_test(wiring),
-        cmocka_unit_test(weights),  cmocka_unit_test(external),  cmocka_unit_test(same_again),
+        cmocka_unit_test(head),
+        cmocka_unit_test(interface),
+        cmocka_unit_test(wiring),
+        cmocka_unit_test(weights),
+        cmocka_unit_test(external),
+        cmocka_unit_test(same_again),
+        cmocka_unit_test(only_a_parameter),
         cmocka_unit_test(tensorrt),
     };
     return cmocka_run_group_tests(tests, temporary_make, temporary_drop);
