@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "kernels/cpu/ceilings.h"
+#include "kernels/shape.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ typedef struct work {
     const char *title, *op;
     const void *params;
     int n_in;
-    hl_view in[4], out;
+    hl_view in[6], out;
     int cold; /* the operand that goes round the pool: an input, or -1 for the result */
     double flops;
 } work;
@@ -41,6 +42,17 @@ static hl_view view(int rank, int64_t a, int64_t b, int64_t c, int64_t d)
     for (int i = 0; i < rank; i++)
         v.count *= v.shape.dim[i];
     return v;
+}
+
+static hl_view integers(hl_view v)
+{
+    v.dtype = HL_I8;
+    return v;
+}
+
+static int64_t bytes_of(const hl_view *v)
+{
+    return v->count * (int64_t)hl_element_size(v->dtype);
 }
 
 static float *tensor(int64_t count)
@@ -59,13 +71,13 @@ static float *tensor(int64_t count)
 static double time_runs(const work *w, hl_call *c, hl_error *err)
 {
     hl_view *cold = w->cold < 0 ? &c->out[0] : &c->in[w->cold];
-    int64_t copies = POOL_FLOATS / cold->count, runs = 0;
+    int64_t copies = POOL_FLOATS * 4LL / bytes_of(cold), runs = 0;
     double best = 1e9, end = omp_get_wtime() + seconds_per_line;
     if (copies < 1)
         copies = 1;
     for (; runs < 3 || (runs < MAX_RUNS && omp_get_wtime() < end); runs++) {
-        if (cold->count <= POOL_FLOATS)
-            cold->data = pool + runs % copies * cold->count;
+        if (bytes_of(cold) <= POOL_FLOATS * 4LL)
+            cold->data = (char *)pool + runs % copies * bytes_of(cold);
         double start = omp_get_wtime();
         if (c->kernel->run(c, err) != HL_OK)
             return 0;
@@ -79,7 +91,7 @@ static void report(const work *w, const hl_call *c, int64_t batch, double second
 {
     double bytes = (double)c->out[0].count * 4;
     for (int k = 0; k < c->n_in; k++)
-        bytes += (double)c->in[k].count * 4;
+        bytes += (double)bytes_of(&c->in[k]);
     printf("%-34s %4lld  %-9s %9.3f %8.1f %8.1f\n", w->title, (long long)batch, c->kernel->name,
            seconds * 1e3, bytes / seconds * 1e-9, w->flops / seconds * 1e-9);
     fflush(stdout);
@@ -100,15 +112,17 @@ static int measure(const hl_backend *backend, work *w, int64_t batch)
     if (status == HL_OK) {
         for (int k = 0; k < w->n_in; k++)
             w->in[k].data = w->in[k].count ? tensor(w->in[k].count) : NULL;
-        void *own[] = {w->in[0].data, w->in[1].data, w->in[2].data, w->in[3].data, tensor(w->out.count)};
-        c.out[0].data = own[4];
+        void *own[7] = {[6] = tensor(w->out.count)};
+        for (int k = 0; k < w->n_in; k++)
+            own[k] = w->in[k].data;
+        c.out[0].data = own[6];
         c.workspace = tensor((int64_t)(c.workspace_bytes / sizeof(float) + 1));
         seconds = time_runs(w, &c, &err);
         hl_free_tensor(c.workspace, (c.workspace_bytes / sizeof(float) + 1) * sizeof(float));
         for (int k = 0; k < w->n_in; k++)
             if (own[k])
                 hl_free_tensor(own[k], (size_t)w->in[k].count * sizeof(float));
-        hl_free_tensor(own[4], (size_t)w->out.count * sizeof(float));
+        hl_free_tensor(own[6], (size_t)w->out.count * sizeof(float));
     }
     if (seconds > 0)
         report(w, &c, batch, seconds);
@@ -126,17 +140,22 @@ static int linear(const hl_backend *backend, int64_t batch, int64_t n_out, int64
     static const hl_matmul_params forward = {false, true, HL_ACT_NONE, HL_F32, HL_MATH_EXACT},
                                   dx = {false, false, HL_ACT_NONE, HL_F32, HL_MATH_EXACT},
                                   dw = {true, false, HL_ACT_NONE, HL_F32, HL_MATH_EXACT};
-    char title[3][64];
+    static const hl_quantized_matmul_params eight_bits = {0, HL_ACT_NONE};
+    enum { WORKS = 4 };
+    char title[WORKS][64];
     double flops = 2.0 * (double)(batch * n_out * n_in);
     hl_view x = view(2, batch, n_in, 0, 0), y = view(2, batch, n_out, 0, 0), w = view(2, n_out, n_in, 0, 0);
-    const char *const names[] = {"linear", "linear dx", "linear dw"};
-    for (int k = 0; k < 3; k++)
+    const char *const names[WORKS] = {"linear", "linear i8", "linear dx", "linear dw"};
+    for (int k = 0; k < WORKS; k++)
         snprintf(title[k], sizeof title[k], "%s %lld -> %lld", names[k], (long long)n_in, (long long)n_out);
-    work all[] = {{title[0], "matmul", &forward, 4, {x, w, view(1, n_out, 0, 0, 0)}, y, 1, flops},
-                  {title[1], "matmul", &dx, 4, {y, w}, x, 1, flops},
-                  {title[2], "matmul", &dw, 4, {y, x}, w, -1, flops}};
+    hl_view per_row = view(1, n_out, 0, 0, 0);
+    work all[WORKS] = {
+        {title[0], "matmul", &forward, 4, {x, w, per_row}, y, 1, flops},
+        {title[1], "quantized_matmul", &eight_bits, 6, {x, integers(w), per_row, per_row}, y, 1, flops},
+        {title[2], "matmul", &dx, 4, {y, w}, x, 1, flops},
+        {title[3], "matmul", &dw, 4, {y, x}, w, -1, flops}};
     int failures = 0;
-    for (int k = 0; k < 3; k++)
+    for (int k = 0; k < WORKS; k++)
         failures += measure(backend, &all[k], batch);
     return failures;
 }
@@ -154,17 +173,21 @@ static int convolution(const hl_backend *backend, int64_t batch, int64_t in, int
     hl_view x = view(4, batch, in, size, size), y = view(4, batch, out, side, side);
     hl_view w = view(4, out, in, kernel, kernel);
     double flops = 2.0 * (double)(y.count * in * kernel * kernel);
-    char title[3][64];
-    const char *const names[] = {"conv+relu", "conv dx", "conv dw"};
-    for (int k = 0; k < 3; k++)
+    enum { WORKS = 4 };
+    char title[WORKS][64];
+    const char *const names[WORKS] = {"conv+relu", "conv+relu i8", "conv dx", "conv dw"};
+    for (int k = 0; k < WORKS; k++)
         snprintf(title[k], sizeof title[k], "%s %lldx%lldx%lld -> %lld, %lldx%lld", names[k], (long long)in,
                  (long long)size, (long long)size, (long long)out, (long long)kernel, (long long)kernel);
-    work all[] = {{title[0], "conv2d", &relu, 3, {x, w, view(1, out, 0, 0, 0)}, y, 0, flops},
-                  {title[1], "conv2d_backward_data", &of_x, 2, {y, w}, x, 0, flops},
-                  {title[2], "conv2d_backward_filter", &of_w, 2, {x, y}, w, 0, flops}};
+    hl_view per_filter = view(1, out, 0, 0, 0);
+    work all[WORKS] = {
+        {title[0], "conv2d", &relu, 3, {x, w, per_filter}, y, 0, flops},
+        {title[1], "quantized_conv2d", &relu, 5, {x, integers(w), per_filter, per_filter}, y, 0, flops},
+        {title[2], "conv2d_backward_data", &of_x, 2, {y, w}, x, 0, flops},
+        {title[3], "conv2d_backward_filter", &of_w, 2, {x, y}, w, 0, flops}};
     int failures = 0;
-    for (int k = 0; k < 3; k++)
-        if (k != 1 || in > 3) /* nobody asks for the gradient of an image */
+    for (int k = 0; k < WORKS; k++)
+        if (k != 2 || in > 3) /* nobody asks for the gradient of an image */
             failures += measure(backend, &all[k], batch);
     return failures;
 }

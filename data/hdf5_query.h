@@ -4,7 +4,7 @@
 #ifndef HL_DATA_HDF5_QUERY_H
 #define HL_DATA_HDF5_QUERY_H
 
-#include "base/hdf5.h"
+#include "io/hdf5.h"
 
 enum { HL_HDF_RANK = 8, HL_HDF_TEXT = 160, HL_HDF_PATH = 1024 };
 

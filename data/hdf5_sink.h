@@ -5,7 +5,7 @@
 #define HL_DATA_HDF5_SINK_H
 
 #include "base/file.h"
-#include "base/hdf5.h"
+#include "io/hdf5.h"
 
 typedef struct hl_hdf_sink hl_hdf_sink;
 

@@ -21,7 +21,7 @@ static inline int64_t hl_span(hl_shape s, int begin, int end)
 
 static inline size_t hl_element_size(hl_dtype dtype)
 {
-    return dtype == HL_F32 ? 4 : 2;
+    return dtype == HL_F32 ? 4 : dtype == HL_I8 ? 1 : 2;
 }
 
 /* How two operands lie under the result they broadcast to. Dims that both walk through in the same

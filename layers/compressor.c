@@ -41,6 +41,6 @@ hl_compressed hl_compress(hl_graph *g, hl_params *params, const hl_model_options
 hl_tensor hl_decoder(hl_graph *g, hl_params *params, const hl_model_options *o, hl_tensor compressed)
 {
     int at = 0;
-    hl_tensor h = hl_blocks(g, params, "compressor.decoder", compressed, o->decoder_widths, &at, 0, 0);
-    return hl_dense(g, params, hl_scope_index("compressor.decoder", at).text, h, hl_model_context(o));
+    hl_tensor h = hl_blocks(g, params, HL_MODEL_DECODER, compressed, o->decoder_widths, &at, 0, 0);
+    return hl_dense(g, params, hl_scope_index(HL_MODEL_DECODER, at).text, h, hl_model_context(o));
 }

@@ -86,7 +86,8 @@ static hl_tensor sensory(hl_graph *g, hl_params *params, const hl_model_options 
             part[s] = hl_fill(g, 2, (int64_t[]){rows, sense_features(o, s)}, 0);
             continue;
         }
-        part[s] = encode_sense(g, params, o, s, sense_input(g, o, mode->prefix, s, rows));
+        hl_tensor x = sense_input(g, o, mode->prefix, s, rows);
+        part[s] = encode_sense(g, params, o, s, hl_normalized_sense(g, params, mode, s, x));
         if (mode->presence)
             part[s] = hl_mul(g, part[s], hl_slice(g, presence, 1, s, s + 1));
     }

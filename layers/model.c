@@ -30,7 +30,8 @@ hl_model_nodes hl_model_build(hl_graph *g, hl_params *params, const hl_model_opt
     if (mode->decode)
         m.reconstructed = hl_decoder(g, params, o, m.compressed);
     hl_section(g, "L-module");
-    m.action = smooth(g, o, mode, hl_action_head(g, params, o, dropout, m.compressed));
+    m.action = hl_action_head(g, params, o, dropout, m.compressed);
+    m.action = smooth(g, o, mode, hl_denormalized_action(g, params, mode, m.action));
     hl_section(g, before);
     return m;
 }

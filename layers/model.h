@@ -8,6 +8,9 @@ enum { HL_MODEL_SENSES = 5, HL_MODEL_LAYERS = 8 };
 
 typedef enum hl_compressor { HL_HYBRID, HL_BOTTLENECK, HL_ATTENTION, HL_HIERARCHICAL } hl_compressor;
 
+/* The scope of what reconstructs the context, which acting does without. */
+#define HL_MODEL_DECODER "compressor.decoder"
+
 /* A list of layer widths, in order. */
 typedef struct hl_widths {
     int n;
@@ -55,6 +58,21 @@ const char *hl_model_sense(int sense);
 /* Elements of one observation of a sense (0 if it is not read). */
 int64_t hl_model_sense_size(const hl_model_options *o, int sense);
 
+/* A statistic of what a sense or the action is made of: how many numbers there are. */
+typedef enum hl_statistic {
+    HL_NO_STATISTIC, /* offset 0, scale 1 */
+    HL_ONE_FOR_ALL,
+    HL_PER_CHANNEL, /* of an image */
+    HL_PER_ELEMENT,
+} hl_statistic;
+
+/* stored = (raw - offset) / scale */
+typedef struct hl_model_statistics {
+    struct {
+        hl_statistic offset, scale;
+    } sense[HL_MODEL_SENSES], action;
+} hl_model_statistics;
+
 /* Which nodes to build. */
 typedef struct hl_model_mode {
     int64_t batch;
@@ -62,10 +80,13 @@ typedef struct hl_model_mode {
     /* Features of the past: false: an input "history" [B,T,3328]; true: encoded here from past
      * frames, so the inputs of the senses are [B*(T+1),...], oldest first. Needs history > 0. */
     bool encode_history;
-    bool presence;      /* an input "presence" [B*frames,5] multiplies the features of each sense */
-    bool given_noise;   /* the noise of z is an input "eps" [B,Z], not drawn */
-    bool smoothing;     /* action = (1-w) new + w previous: inputs "previous" [B,A], "smoothing" [B,1] */
-    bool decode;        /* build the reconstruction */
+    bool presence;    /* an input "presence" [B*frames,5] multiplies the features of each sense */
+    bool given_noise; /* the noise of z is an input "eps" [B,Z], not drawn */
+    bool smoothing;   /* action = (1-w) new + w previous: inputs "previous" [B,A], "smoothing" [B,1] */
+    bool decode;      /* build the reconstruction */
+    /* Senses, action and "previous" are raw, in the robot's units, and these statistics are parameters
+     * ("normalization.visual.offset"). NULL: they are as stored, normalised. */
+    const hl_model_statistics *statistics;
     const char *prefix; /* of the inputs' names; NULL: none */
 } hl_model_mode;
 
@@ -120,5 +141,9 @@ hl_compressed hl_compress(hl_graph *g, hl_params *params, const hl_model_options
 hl_tensor hl_decoder(hl_graph *g, hl_params *params, const hl_model_options *o, hl_tensor compressed);
 hl_tensor hl_action_head(hl_graph *g, hl_params *params, const hl_model_options *o, float dropout,
                          hl_tensor compressed);
+/* Raw to stored and back, by the mode's statistics. */
+hl_tensor hl_normalized_sense(hl_graph *g, hl_params *params, const hl_model_mode *mode, int sense,
+                              hl_tensor x);
+hl_tensor hl_denormalized_action(hl_graph *g, hl_params *params, const hl_model_mode *mode, hl_tensor action);
 
 #endif

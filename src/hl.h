@@ -455,6 +455,69 @@ HL_API void hl_session_time_parts(hl_session *s, bool on);
 HL_API int hl_session_parts(const hl_session *s);
 HL_API hl_part hl_session_part(const hl_session *s, int index);
 
+/* ------------------------------------------------------------------ deployed models */
+
+/* A model as `hl export` writes it, one .safetensors file: the graph it computes, for any batch, its weights,
+ * and texts about both. The file is mapped into memory: weights are read where they lie, when they are
+ * needed.
+ *
+ * Any thread may open, use and free sessions and policies of one model at any time; each session and policy
+ * is one thread's at a time. What kernels make of weights is there once for all of them. */
+typedef struct hl_model hl_model;
+
+/* NULL on error: HL_ERR_DATA names file and tensor, HL_ERR_UNSUPPORTED a format newer than this library.
+ * Reads the graph, checks that it and the tensors belong together, and that scales and vectors (biases,
+ * norms) are finite; matrices are not looked at: hl_model_check does. */
+HL_API hl_model *hl_model_open(const char *path, hl_error *err);
+/* After its sessions and policies. */
+HL_API void hl_model_free(hl_model *m);
+/* Reads every weight: HL_ERR_DATA names tensor and element of one that is NaN or infinite. */
+HL_API hl_status hl_model_check(const hl_model *m, hl_error *err);
+/* What the file says under a key: "precision" ("fp32", "bf16", "fp16", "int8"), "hl_version", "config", and
+ * what else its writer put there; NULL where it says nothing. */
+HL_API const char *hl_model_about(const hl_model *m, const char *key);
+
+/* An input or output, for a batch of 1. */
+typedef struct hl_model_value {
+    const char *name;
+    hl_dtype dtype;
+    hl_shape shape;
+} hl_model_value;
+
+HL_API int hl_model_inputs(const hl_model *m);
+HL_API hl_model_value hl_model_input(const hl_model *m, int index);
+HL_API int hl_model_outputs(const hl_model *m);
+HL_API hl_model_value hl_model_output(const hl_model *m, int index);
+
+/* A session of the model at a batch. options NULL: the CPU. It is frozen whatever they say, and where they
+ * leave the precision at fp32 it is the model's own. */
+HL_API hl_session *hl_model_session(hl_model *m, int64_t batch, const hl_session_options *options,
+                                    hl_error *err);
+
+/* A model that acts: a session, with history and smoothing, behind observe -> action. Rows are robots that
+ * share a batch. */
+typedef struct hl_policy hl_policy;
+
+typedef struct hl_policy_options {
+    int64_t rows;       /* 0: 1 */
+    float smoothing;    /* weight of the previous action, 0..1 */
+    const char *device; /* as in hl_session_options */
+    hl_precision precision;
+} hl_policy_options;
+
+/* options NULL: all zero. */
+HL_API hl_policy *hl_policy_new(hl_model *m, const hl_policy_options *options, hl_error *err);
+HL_API void hl_policy_free(hl_policy *p);
+/* Where to write raw observations before hl_policy_act, [rows, ...]; NULL: the model does not read this
+ * sense. */
+HL_API float *hl_policy_sense(hl_policy *p, const char *name);
+/* Computes action [rows, A], in the robot's units; allocates nothing. HL_ERR_DATA names sense, row and
+ * element of an observation that is not finite; then no row has moved on. */
+HL_API hl_status hl_policy_act(hl_policy *p, float *action, hl_error *err);
+/* A row starts a new episode: no previous action, and its history is its first observation, repeated. */
+HL_API void hl_policy_reset(hl_policy *p, int64_t row);
+HL_API hl_session *hl_policy_session(hl_policy *p);
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,11 +12,13 @@ declare -A may=(
     [src/compile]="hl.h src/base src/graph src/ops src/run/backend.h"
     [src/run]="hl.h src/base src/graph src/ops src/compile"
     [src/io]="hl.h src/base src/run/params.h src/run/trace.h src/run/memory_map.h"
+    [src/deploy]="hl.h src/base src/graph src/ops src/compile src/run src/io/safetensors.h"
+    [src/export]="hl.h src/base src/graph src/ops src/compile src/run src/deploy src/io layers"
     [kernels]="hl.h src/base src/run/backend.h src/ops/params.h"
     [layers]="hl.h"
     [optim]="hl.h"
-    [data]="hl.h src/base"
-    [src/app]="hl.h src/base src/graph src/ops src/compile src/run src/io layers optim data kernels/cpu/ceilings.h"
+    [data]="hl.h src/base src/io/hdf5.h"
+    [src/app]="hl.h src/base src/graph src/ops src/compile src/run src/io src/deploy src/export layers optim data kernels/cpu/ceilings.h"
     [src/cli]="hl.h src/base src/app"
 )
 

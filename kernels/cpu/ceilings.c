@@ -1,9 +1,9 @@
 #include "kernels/cpu/ceilings.h"
 
 #include "base/process.h"
+#include "kernels/cpu/threads.h"
 #include "kernels/cpu/vec.h"
 
-#include <omp.h>
 #include <unistd.h>
 
 static volatile float sink; /* so that no sum is thrown away */

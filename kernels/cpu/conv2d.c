@@ -7,11 +7,11 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/im2col.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/threads.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
-#include <omp.h>
 #include <string.h>
 
 /* How a call is cut into tasks, and its workspace: one shared part, then one per thread. */

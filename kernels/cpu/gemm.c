@@ -1,8 +1,8 @@
 #include "kernels/cpu/gemm.h"
 
 #include "base/memory.h"
+#include "kernels/cpu/threads.h"
 
-#include <omp.h>
 #include <string.h>
 
 /* The register tile: ROWS x 2 vectors of sums, which with two vectors of b and one of a fill the

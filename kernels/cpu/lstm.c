@@ -3,12 +3,12 @@
 #include "kernels/cpu/common.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/threads.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 typedef struct sizes {

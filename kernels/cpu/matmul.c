@@ -4,11 +4,11 @@
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/skinny.h"
+#include "kernels/cpu/threads.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum { A, B, BIAS, ADDEND };

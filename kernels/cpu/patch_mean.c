@@ -3,11 +3,11 @@
  * cell and column of the kernel then sums along that line.  Backward walks the same way back. */
 #include "kernels/cpu/cell.h"
 #include "kernels/cpu/common.h"
+#include "kernels/cpu/threads.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
-#include <omp.h>
 #include <string.h>
 
 typedef struct sizes {

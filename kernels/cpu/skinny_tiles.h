@@ -4,9 +4,8 @@
 
 #include <stddef.h>
 
-#include <omp.h>
-
 #include "kernels/cpu/skinny.h"
+#include "kernels/cpu/threads.h"
 #include "kernels/cpu/vec.h"
 
 /* Tile shapes: as many accumulators as the register file holds (16 vectors on AVX2 and SSE, 32 on

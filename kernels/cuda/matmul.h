@@ -28,6 +28,20 @@ typedef struct hl_product {
     cublasLtMatmulAlgo_t algorithm;
 } hl_product;
 
+/* y [M,N] = act(a b^T + bias + addend), M at most HL_FEW_ROWS; of integers a b^T times x_step[M] and
+ * w_scale[N] (floats: both NULL). bias and addend may be NULL. */
+typedef struct hl_rows_work {
+    const void *a, *b, *bias, *addend;
+    void *y;
+    const float *x_step, *w_scale;
+    int64_t N, K;
+    int per_row; /* warps: 1, 2, 4 or 8; found by the launch */
+    hl_activation activation;
+} hl_rows_work;
+
+/* Of integers of eight bits, to f32. */
+hl_status hl_integers_by_rows(const hl_call *call, int64_t M, const hl_rows_work *work, hl_error *err);
+
 hl_status hl_product_by_rows(const hl_call *call, const hl_product *product, hl_error *err);
 hl_status hl_product_by_tiles(const hl_call *call, const hl_product *product, hl_error *err);
 hl_status hl_product_by_library(const hl_call *call, const hl_product *product, hl_error *err);

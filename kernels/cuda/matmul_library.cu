@@ -44,7 +44,10 @@ void hl_cuda_matmul_close(hl_device *device)
 
 static cudaDataType_t type_of(hl_dtype dtype)
 {
-    return dtype == HL_F16 ? CUDA_R_16F : dtype == HL_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+    return dtype == HL_F16    ? CUDA_R_16F
+           : dtype == HL_BF16 ? CUDA_R_16BF
+           : dtype == HL_I8   ? CUDA_R_8I
+                              : CUDA_R_32F;
 }
 
 /* The largest power of two that p is a multiple of, at most 256. */
@@ -64,12 +67,11 @@ size_t hl_product_scratch(const hl_product *p)
 }
 
 /* Of a row-major matrix, read as the transposed column-major one. */
-static hl_status new_layout(cublasLtMatrixLayout_t *layout, hl_dtype dtype, int64_t rows, int64_t columns,
+static hl_status new_layout(cublasLtMatrixLayout_t *layout, cudaDataType_t type, int64_t rows, int64_t columns,
                             hl_error *err)
 {
-    return check(
-        cublasLtMatrixLayoutCreate(layout, type_of(dtype), (uint64_t)columns, (uint64_t)rows, columns),
-        "matmul", err);
+    return check(cublasLtMatrixLayoutCreate(layout, type, (uint64_t)columns, (uint64_t)rows, columns), "matmul",
+                 err);
 }
 
 template <class T>
@@ -103,13 +105,15 @@ static hl_status describe(const hl_call *c, hl_product *p, hl_error *err)
 {
     const hl_matmul_params *params = static_cast<const hl_matmul_params *>(c->params);
     const hl_view *a = &c->in[HL_MATMUL_A], *b = &c->in[HL_MATMUL_B];
-    cublasComputeType_t compute = params->math == HL_MATH_TF32 && a->dtype == HL_F32
-                                      ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                      : CUBLAS_COMPUTE_32F;
+    const bool integers = a->dtype == HL_I8, tf32 = params->math == HL_MATH_TF32 && a->dtype == HL_F32;
+    cublasComputeType_t compute = integers ? CUBLAS_COMPUTE_32I
+                                  : tf32   ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                           : CUBLAS_COMPUTE_32F;
+    cudaDataType_t scale = integers ? CUDA_R_32I : CUDA_R_32F;
     cublasOperation_t left = params->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
                       right = params->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     hl_product_release(p); /* of a first run that failed */
-    hl_status status = check(cublasLtMatmulDescCreate(&p->product, compute, CUDA_R_32F), "matmul", err);
+    hl_status status = check(cublasLtMatmulDescCreate(&p->product, compute, scale), "matmul", err);
     if (status == HL_OK)
         status = set(p->product, CUBLASLT_MATMUL_DESC_TRANSA, left, err);
     if (status == HL_OK)
@@ -117,11 +121,11 @@ static hl_status describe(const hl_call *c, hl_product *p, hl_error *err)
     if (status == HL_OK)
         status = set_bias(c, p, err);
     if (status == HL_OK)
-        status = new_layout(&p->left, b->dtype, b->shape.dim[0], b->shape.dim[1], err);
+        status = new_layout(&p->left, type_of(b->dtype), b->shape.dim[0], b->shape.dim[1], err);
     if (status == HL_OK)
-        status = new_layout(&p->right, a->dtype, a->shape.dim[0], a->shape.dim[1], err);
+        status = new_layout(&p->right, type_of(a->dtype), a->shape.dim[0], a->shape.dim[1], err);
     if (status == HL_OK)
-        status = new_layout(&p->result, params->out, p->M, p->N, err);
+        status = new_layout(&p->result, integers ? scale : type_of(params->out), p->M, p->N, err);
     return status;
 }
 
@@ -164,9 +168,13 @@ static hl_product_key key_of(const hl_call *c, const hl_product *p)
 static cublasStatus_t multiply(const hl_call *c, const hl_product *p, const cublasLtMatmulAlgo_t *algorithm,
                                const void *addend, void *y)
 {
-    const float one = 1, zero = 0;
-    return cublasLtMatmul(c->queue->device->blas, p->product, &one, c->in[HL_MATMUL_B].data, p->left,
-                          c->in[HL_MATMUL_A].data, p->right, addend ? &one : &zero, addend ? addend : y,
+    const float float_one = 1;
+    const int32_t integer_one = 1;
+    const bool integers = c->in[HL_MATMUL_A].dtype == HL_I8;
+    const uint32_t zero = 0; /* of either type */
+    const void *one = integers ? static_cast<const void *>(&integer_one) : &float_one;
+    return cublasLtMatmul(c->queue->device->blas, p->product, one, c->in[HL_MATMUL_B].data, p->left,
+                          c->in[HL_MATMUL_A].data, p->right, addend ? one : &zero, addend ? addend : y,
                           p->result, y, p->result, algorithm, hl_scratch(c), hl_product_scratch(p),
                           hl_cuda_stream(c->queue));
 }

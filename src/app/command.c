@@ -1,6 +1,6 @@
 #include "app/command.h"
 
-#include "app/setup.h"
+#include "app/help.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 
 static const hl_command commands[] = {
-#define HL_COMMAND(name, summary) {#name, summary, hl_command_##name},
+#define HL_COMMAND(name, summary)           {#name, summary, hl_command_##name},
+#define HL_SUBCOMMAND(group, name, summary) {#group " " #name, summary, hl_command_##group##_##name},
 #include "app/commands.def"
 #undef HL_COMMAND
+#undef HL_SUBCOMMAND
 };
 
 const hl_command *hl_commands(int *n)
@@ -41,19 +43,6 @@ bool hl_same_file(const char *a, const char *b)
 }
 
 /* ------------------------------------------------------------------ flags */
-
-static void print_usage(const hl_usage *u)
-{
-    printf("usage: %s\n\n%s\n", u->synopsis, u->text);
-    if (u->flags && u->flags->name)
-        printf("\n");
-    for (const hl_flag *f = u->flags; f && f->name; f++) {
-        char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", f->name, f->value ? " " : "", f->value ? f->value : "");
-        printf("  %-22s %s\n", left, f->help);
-    }
-    printf("\nExit code: 0 ok, 1 the run failed, 2 usage, configuration or input.\n");
-}
 
 int hl_wrong_arguments(const hl_usage *u, const char *what)
 {
@@ -120,13 +109,11 @@ static int parse_flag(const hl_usage *u, int argc, char **argv, int *i)
 
 int hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
 {
+    const hl_help_form *form;
     *n = 0;
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            print_usage(u);
-            return HL_EXIT_OK;
-        }
-    }
+    for (int i = 1; i < argc; i++)
+        if (hl_help_asked(argv[i], &form))
+            return hl_help_of_command(u, form);
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-' || !argv[i][1]) {
             argv[++*n] = argv[i];
@@ -147,43 +134,88 @@ int hl_parse_arguments(const hl_usage *u, int argc, char **argv, int *n)
 
 /* ------------------------------------------------------------------ hl */
 
-static void print_help(FILE *to)
+/* How many words of argv[1..] are the name of a command: 0 if they name another. */
+static int words_of(const char *name, int argc, char **argv)
+{
+    int words = 0;
+    while (words + 1 < argc) {
+        size_t n = strcspn(name, " ");
+        if (strncmp(name, argv[words + 1], n) != 0 || argv[words + 1][n])
+            return 0;
+        words++;
+        if (!name[n])
+            return words;
+        name += n + 1;
+    }
+    return 0;
+}
+
+/* `hl data`, `hl data --help`: the commands of a group. */
+static bool is_group(const char *word)
 {
     int n;
     const hl_command *c = hl_commands(&n);
-    fprintf(to, "hl %s: train, measure and deploy the H-L robot model\n\nusage: hl COMMAND ...\n\n",
-            HL_VERSION);
+    size_t length = strlen(word);
     for (int i = 0; i < n; i++)
-        fprintf(to, "  %-10s %s\n", c[i].name, c[i].summary);
-    fprintf(to, "\nhl COMMAND --help tells more; hl --version the version.\n");
+        if (!strncmp(c[i].name, word, length) && c[i].name[length] == ' ')
+            return true;
+    return false;
+}
+
+static int group(int argc, char **argv)
+{
+    if (argc == 2) {
+        fprintf(stderr, "hl: an argument is missing\nusage: hl %s COMMAND ...\nhl %s --help tells more\n",
+                argv[1], argv[1]);
+        return HL_EXIT_USAGE;
+    }
+    printf("usage: hl %s COMMAND ...\n\n", argv[1]);
+    hl_help_list(stdout, argv[1]);
+    return HL_EXIT_OK;
+}
+
+static int no_such_command(int argc, char **argv)
+{
+    int n;
+    const hl_command *c = hl_commands(&n);
+    const char *names[64];
+    char said[64];
+    snprintf(said, sizeof said, "%s%s%s", argv[1], is_group(argv[1]) ? " " : "",
+             argc > 2 && is_group(argv[1]) ? argv[2] : "");
+    for (int i = 0; i < n; i++)
+        names[i] = c[i].name;
+    const char *nearest = hl_nearest(said, names, (size_t)n);
+    fprintf(stderr, "hl: there is no command '%s'%s%s%s\n", said,
+            nearest ? "; did you mean '" : " (see hl --help)", nearest ? nearest : "", nearest ? "'?" : "");
+    return HL_EXIT_USAGE;
 }
 
 static int dispatch(int argc, char **argv)
 {
     int n;
     const hl_command *c = hl_commands(&n);
-    const char *names[32];
+    const hl_help_form *form;
     if (argc < 2) {
-        print_help(stderr);
+        fprintf(stderr, "usage: hl COMMAND ...\n\n");
+        hl_help_list(stderr, NULL);
         return HL_EXIT_USAGE;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        print_help(stdout);
-        return HL_EXIT_OK;
-    }
+    if (!strcmp(argv[1], "help"))
+        return hl_help_of_hl(hl_help_asked("--help", &form) ? form : NULL);
+    if (hl_help_asked(argv[1], &form))
+        return hl_help_of_hl(form);
     if (!strcmp(argv[1], "--version")) {
         printf("hl %s\n", HL_VERSION);
         return HL_EXIT_OK;
     }
     for (int i = 0; i < n; i++) {
-        if (!strcmp(c[i].name, argv[1]))
-            return c[i].run(argc - 1, argv + 1);
-        names[i] = c[i].name;
+        int words = words_of(c[i].name, argc, argv);
+        if (words)
+            return c[i].run(argc - words, argv + words);
     }
-    const char *nearest = hl_nearest(argv[1], names, (size_t)n);
-    fprintf(stderr, "hl: there is no command '%s'%s%s%s\n", argv[1],
-            nearest ? "; did you mean '" : " (see hl --help)", nearest ? nearest : "", nearest ? "'?" : "");
-    return HL_EXIT_USAGE;
+    if (is_group(argv[1]) && (argc == 2 || hl_help_asked(argv[2], &form)))
+        return group(argc, argv);
+    return no_such_command(argc, argv);
 }
 
 int hl_main(int argc, char **argv)

@@ -9,13 +9,15 @@
 enum { HL_EXIT_OK = 0, HL_EXIT_FAILED = 1, HL_EXIT_USAGE = 2 };
 
 typedef struct hl_command {
-    const char *name, *summary;
-    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
+    const char *name, *summary;        /* "train"; of a group two words: "data info" */
+    int (*run)(int argc, char **argv); /* argv[0] is the command's last word; returns the exit code */
 } hl_command;
 
-#define HL_COMMAND(name, summary) int hl_command_##name(int argc, char **argv);
+#define HL_COMMAND(name, summary)           int hl_command_##name(int argc, char **argv);
+#define HL_SUBCOMMAND(group, name, summary) int hl_command_##group##_##name(int argc, char **argv);
 #include "app/commands.def"
 #undef HL_COMMAND
+#undef HL_SUBCOMMAND
 
 /* All commands; *n is their number. */
 const hl_command *hl_commands(int *n);
@@ -46,7 +48,7 @@ enum { HL_GO_ON = -1 };
 
 /* Reads the flags (--name VALUE, --name=VALUE) and moves the positional arguments to the front of
  * argv[1..], their number to *n. HL_GO_ON, or the code to exit with: after --help, which prints the usage
- * to stdout, or a fault, which is told on stderr. */
+ * to stdout (app/help.h), or a fault, which is told on stderr. */
 int hl_parse_arguments(const hl_usage *usage, int argc, char **argv, int *n);
 
 /* Tells on stderr what is wrong with the arguments, and the usage. Returns the code to exit with. */

@@ -1,149 +1,44 @@
-/* hl eval: how good a checkpoint is, in closed loop and on held-out samples. */
+/* hl eval: how good a model is, in closed loop and on held-out samples. */
+#include "app/closed_loop.h"
 #include "app/command.h"
+#include "app/loaded.h"
 #include "app/measure.h"
-#include "app/policy.h"
-#include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "data/reach.h"
 
 #include <math.h>
 #include <stdio.h>
 
 enum { MOST_EPISODES = 1000000 }; /* as eval.episodes */
 
-typedef struct success {
-    int64_t episodes, reached;
-    double low, high;     /* 95% interval of the rate (Wilson 1927) */
-    double mean_distance; /* of the fingertip at the end, metres */
-} success;
-
 typedef struct result {
     const char *checkpoint;
     uint64_t step;
     bool closed_loop, samples;
-    success success;
+    const char *no_samples; /* why they cannot be measured */
+    int64_t episodes;
+    hl_success success;
     hl_losses losses;             /* means over `count` samples of the validation split */
     double sparsity, information; /* see app/measure.h */
     int64_t count;
 } result;
 
-static void wilson(success *s)
-{
-    double n = (double)s->episodes, p = (double)s->reached / n, z = 1.959963984540054, z2 = z * z;
-    double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
-    double half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
-    s->low = centre - half;
-    s->high = centre + half;
-}
-
 /* ------------------------------------------------------------------ closed loop */
 
-/* One row of the batch: a world and the episode in it. */
-typedef struct seat {
-    hl_reach *world;
-    int64_t episode; /* -1: empty */
-} seat;
-
-static void begin(seat *s, int64_t row, const hl_config *cfg, int64_t episode, hl_policy *policy)
+static hl_status closed_loop(const hl_loaded *l, int64_t episodes, hl_success *out, hl_error *err)
 {
-    s->episode = episode;
-    hl_reach_reset(s->world, cfg->eval.seed, HL_REACH_UNSEEN + (uint64_t)episode);
-    hl_policy_reset(policy, row);
-}
-
-static void observe(seat *s, int64_t row, const hl_model_options *o, hl_policy *policy)
-{
-    float *sense[HL_SENSES];
-    for (int k = 0; k < HL_SENSES; k++) {
-        float *all = hl_policy_sense(policy, k);
-        sense[k] = all ? all + row * hl_model_sense_size(o, k) : NULL;
-    }
-    hl_reach_observe(s->world, sense);
-}
-
-/* Rows run side by side; one that has ended takes the next episode. An episode ends when it succeeds or
- * runs out of steps. */
-static hl_status run_rows(const hl_trained *t, hl_policy *policy, seat *seats, int64_t rows, float *action,
-                          success *out, hl_error *err)
-{
-    const hl_config *cfg = &t->config;
-    int64_t next = 0, running = 0;
-    hl_status status = HL_OK;
-    for (int64_t r = 0; r < rows && next < out->episodes; r++, running++)
-        begin(&seats[r], r, cfg, next++, policy);
-    while (running && status == HL_OK) {
-        for (int64_t r = 0; r < rows; r++)
-            observe(&seats[r], r, &t->model, policy);
-        status = hl_policy_act(policy, action, err);
-        for (int64_t r = 0; r < rows && status == HL_OK; r++) {
-            seat *s = &seats[r];
-            if (s->episode < 0)
-                continue;
-            status = hl_reach_act(s->world, action + r * t->model.action, err);
-            bool reached = hl_reach_success(s->world);
-            if (!reached && hl_reach_step(s->world) < cfg->eval.steps)
-                continue;
-            out->reached += reached;
-            out->mean_distance += hl_reach_distance(s->world) / (double)out->episodes;
-            s->episode = -1;
-            if (next < out->episodes)
-                begin(s, r, cfg, next++, policy);
-            else
-                running--;
-        }
-    }
-    return status;
-}
-
-static hl_status check_fits_reach(const hl_model_options *o, hl_error *err)
-{
-    if (o->action != HL_REACH_ACTION)
-        return hl_fail(err, HL_ERR_CONFIG, "the world reach takes %d-D actions, this model gives %lld-D ones",
-                       HL_REACH_ACTION, (long long)o->action);
-    const int64_t sizes[] = {1024, 128, 64};
-    for (int k = HL_AUDIO; k < HL_SENSES; k++)
-        if (o->senses[k] && hl_model_sense_size(o, k) != sizes[k - HL_AUDIO])
-            return hl_fail(err, HL_ERR_CONFIG,
-                           "model.%s.size: the world reach gives %lld elements, the model reads %lld",
-                           hl_sense_name((hl_sense)k), (long long)sizes[k - HL_AUDIO],
-                           (long long)hl_model_sense_size(o, k));
-    return HL_OK;
-}
-
-static hl_status closed_loop(const hl_trained *t, success *out, hl_error *err)
-{
-    int64_t rows = t->config.eval.batch < out->episodes ? t->config.eval.batch : out->episodes;
-    hl_status status = check_fits_reach(&t->model, err);
+    const hl_config *cfg = &l->trained.config;
+    const hl_policy_options o = {.rows = cfg->eval.batch < episodes ? cfg->eval.batch : episodes,
+                                 .smoothing = (float)cfg->model.head.smoothing,
+                                 .device = cfg->device,
+                                 .precision = (hl_precision)cfg->precision};
+    hl_status status = hl_closed_loop_fits(&l->trained.model, err);
     if (status != HL_OK)
         return status;
-    hl_policy_options o = {
-        .rows = rows,
-        .smoothing = (float)t->config.model.head.smoothing,
-        .device = t->config.device,
-        .precision = (hl_precision)t->config.precision,
-    };
-    hl_policy *policy = hl_policy_new(t->params, &t->model, &t->normalization, o, err);
-    seat *seats = hl_alloc((size_t)rows, sizeof *seats);
-    float *action = hl_alloc((size_t)(rows * t->model.action), sizeof *action);
-    if (!policy)
-        status = err->status;
-    else if (!seats || !action)
-        status = hl_fail(err, HL_ERR_MEMORY, "no memory for %lld episodes side by side", (long long)rows);
-    bool camera = t->model.senses[HL_VISUAL] || t->model.senses[HL_DEPTH];
-    for (int64_t r = 0; r < rows && status == HL_OK; r++) {
-        seats[r].episode = -1;
-        seats[r].world = hl_reach_new(camera ? t->model.image : 0, err);
-        status = seats[r].world ? HL_OK : err->status;
-    }
-    if (status == HL_OK)
-        status = run_rows(t, policy, seats, rows, action, out, err);
-    for (int64_t r = 0; seats && r < rows; r++)
-        hl_reach_free(seats[r].world);
+    hl_policy *policy = hl_loaded_policy(l, &o, err);
+    status = policy ? hl_closed_loop(cfg, &l->trained.model, policy, o.rows, episodes, out, err)
+                    : err->status;
     hl_policy_free(policy);
-    hl_free(seats);
-    hl_free(action);
-    wilson(out);
     return status;
 }
 
@@ -205,6 +100,8 @@ static hl_status print_json(const result *r, hl_error *err)
                                             "information_retained", hl_json_number(l->information_retained),
                                             "sparsity", hl_json_number(r->sparsity),
                                             "mutual_information_bits", hl_json_number(r->information)));
+    if (r->no_samples)
+        json_object_set_new(j, "samples_absent", json_string(r->no_samples));
     hl_status status = hl_json_print(stdout, j, err);
     json_decref(j);
     return status;
@@ -227,16 +124,32 @@ static void print_text(const result *r)
         printf(" (%lld samples)\n  information retained  %.3f; about %.0f bits a sample; sparsity %.3f\n",
                (long long)r->count, r->losses.information_retained, r->information, r->sparsity);
     }
+    if (r->no_samples)
+        printf("  validation samples    not measured: %s\n", r->no_samples);
 }
 
-static hl_status evaluate(const hl_trained *t, result *r, hl_error *err)
+/* Why there is no loss over samples; NULL: there is. */
+static const char *no_samples_because(const hl_loaded *l)
+{
+    if (l->exported)
+        return "an exported model only acts";
+    return l->trained.decoder ? NULL : "it was exported without its decoder (hl export --with-decoder)";
+}
+
+static hl_status evaluate(const hl_loaded *l, result *r, hl_error *err)
 {
     hl_status status = HL_OK;
-    hl_setup_threads(&t->config);
-    if (r->samples) /* first: it is quick, and finds what is wrong with the data */
-        status = held_out(t, r, err);
+    hl_setup_threads(&l->trained.config);
+    if (!r->samples && !r->closed_loop)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "%s: there is nothing to measure: %s; --reach runs it in the world reach",
+                       r->checkpoint,
+                       r->no_samples ? r->no_samples : "--closed-loop-only, and its data came from files");
+    if (r->samples) /* first: it is quick, and finds what is wrong with the data; the weights are there still
+                     */
+        status = held_out(&l->trained, r, err);
     if (status == HL_OK && r->closed_loop)
-        status = closed_loop(t, &r->success, err);
+        status = closed_loop(l, r->episodes, &r->success, err);
     return status;
 }
 
@@ -252,10 +165,11 @@ int hl_command_eval(int argc, char **argv)
         {0},
     };
     const hl_usage usage = {
-        "hl eval CHECKPOINT [key=value ...] [--episodes N] [--reach] [--json]",
-        "Measures a checkpoint. Trained on the simulated world: its success rate in closed loop, with\n"
-        "a 95% interval, on episodes no training saw. On any data: loss and information retained over\n"
-        "the validation split. key=value overrides keys of the checkpoint's configuration.",
+        "hl eval MODEL [key=value ...] [--episodes N] [--reach] [--json]",
+        "Measures a checkpoint, or an exported model. Trained on the simulated world: its success rate in\n"
+        "closed loop, with a 95% interval, on episodes no training saw. Of a checkpoint, on any data: loss\n"
+        "and information retained over the validation split. key=value overrides keys of the model's\n"
+        "configuration.",
         flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
@@ -265,18 +179,20 @@ int hl_command_eval(int argc, char **argv)
         fprintf(stderr, "hl: --episodes: %lld is not in 1..%d\n", (long long)episodes, MOST_EPISODES);
         return HL_EXIT_USAGE;
     }
-    hl_trained t;
-    hl_status status = hl_trained_load(&t, argv[1], n - 1, argv + 2, &err);
+    hl_loaded l;
+    hl_status status = hl_loaded_open(&l, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK) {
-        result r = {.checkpoint = argv[1], .step = t.step, .samples = !no_samples};
-        r.closed_loop = reach || t.config.data.format == HL_FORMAT_REACH;
-        r.success.episodes = episodes > 0 ? episodes : t.config.eval.episodes;
-        status = evaluate(&t, &r, &err);
+        const hl_config *cfg = &l.trained.config;
+        result r = {.checkpoint = argv[1], .step = l.trained.step, .no_samples = no_samples_because(&l)};
+        r.samples = !no_samples && !r.no_samples;
+        r.closed_loop = reach || cfg->data.format == HL_FORMAT_REACH;
+        r.episodes = episodes > 0 ? episodes : cfg->eval.episodes;
+        status = evaluate(&l, &r, &err);
         if (status == HL_OK && json)
             status = print_json(&r, &err);
         else if (status == HL_OK)
             print_text(&r);
     }
-    hl_trained_free(&t);
+    hl_loaded_close(&l);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }

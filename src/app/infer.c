@@ -1,10 +1,9 @@
 /* hl infer: recorded observations in, actions out. */
 #include "app/command.h"
-#include "app/policy.h"
-#include "app/setup.h"
+#include "app/loaded.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hdf5.h"
+#include "io/hdf5.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -177,7 +176,7 @@ static hl_status act_on_rows(const observations *in, const hl_trained *t, hl_pol
             hl_policy_reset(policy, 0);
         for (int s = 0; s < HL_MODEL_SENSES && status == HL_OK; s++)
             if (t->model.senses[s])
-                status = read_row(in, &t->model, s, row, hl_policy_sense(policy, s), err);
+                status = read_row(in, &t->model, s, row, hl_policy_sense(policy, hl_model_sense(s)), err);
         if (status == HL_OK)
             status = hl_policy_act(policy, actions + row * t->model.action, err);
         if (status != HL_OK)
@@ -249,14 +248,14 @@ static hl_status infer_rows(const observations *in, const hl_trained *t, hl_poli
     return status;
 }
 
-static hl_status infer(hl_trained *t, const char *input, const char *output, hl_error *err)
+static hl_status infer(const hl_loaded *l, const char *input, const char *output, hl_error *err)
 {
+    const hl_trained *t = &l->trained;
     observations in = {.path = input, .file = -1, .sense = {-1, -1, -1, -1, -1}, .rows = -1};
     hl_policy_options o = {.rows = 1,
                            .smoothing = (float)t->config.model.head.smoothing,
                            .device = t->config.device,
-                           .precision = (hl_precision)t->config.precision,
-                           .frozen = true};
+                           .precision = (hl_precision)t->config.precision};
     hl_policy *policy = NULL;
     hl_file *to = NULL;
     hl_setup_threads(&t->config);
@@ -264,7 +263,7 @@ static hl_status infer(hl_trained *t, const char *input, const char *output, hl_
     if (status == HL_OK) /* before the work, lest it be lost for a name that cannot be written */
         status = hl_file_replace(output, &to, err);
     if (status == HL_OK) {
-        policy = hl_policy_new(t->params, &t->model, &t->normalization, o, err);
+        policy = hl_loaded_policy(l, &o, err);
         status = policy ? infer_rows(&in, t, policy, to, output, err) : err->status;
     }
     if (status == HL_OK)
@@ -288,7 +287,7 @@ int hl_command_infer(int argc, char **argv)
         {0},
     };
     const hl_usage usage = {
-        "hl infer CHECKPOINT [key=value ...] --input OBS.h5 --output ACT.h5",
+        "hl infer MODEL [key=value ...] --input OBS.h5 --output ACT.h5",
         "Computes the action for every row of OBS.h5, in order: rows are consecutive moments of one\n"
         "episode, or of several if a data set 'episode' [N] numbers them.",
         flags, 1, -1};
@@ -301,17 +300,17 @@ int hl_command_infer(int argc, char **argv)
     }
     if (hl_same_file(output, input) || hl_same_file(output, argv[1])) {
         fprintf(stderr, "hl: --output %s: it is the %s, which would be lost; choose another name\n", output,
-                hl_same_file(output, input) ? "input" : "checkpoint");
+                hl_same_file(output, input) ? "input" : "model");
         return HL_EXIT_USAGE;
     }
     hl_error err = {0};
-    hl_trained t;
-    hl_status status = hl_trained_load(&t, argv[1], n - 1, argv + 2, &err);
+    hl_loaded l;
+    hl_status status = hl_loaded_open(&l, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK) {
         hl_hdf5_scope scope = hl_hdf5_begin();
-        status = infer(&t, input, output, &err);
+        status = infer(&l, input, output, &err);
         hl_hdf5_end(scope);
     }
-    hl_trained_free(&t);
+    hl_loaded_close(&l);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }

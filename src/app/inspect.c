@@ -1,20 +1,30 @@
-/* hl inspect: what a checkpoint or configuration holds. */
+/* hl inspect: what a checkpoint, an exported model or a configuration holds. */
 #include "app/command.h"
+#include "app/loaded.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "graph/graph.h"
+#include "io/safetensors.h"
+#include "run/params.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+typedef enum kind { CONFIGURATION, CHECKPOINT, EXPORTED } kind;
+
+static const char *const kinds[] = {"configuration", "checkpoint", "exported model"};
+
 typedef struct subject {
     const char *path;
+    kind kind;
     hl_config config;
-    hl_params *params; /* declared only */
-    bool is_checkpoint;
-    uint64_t step, epoch, seed;
+    hl_params *params; /* declared only, or mapped */
+    bool decoder;
+    uint64_t step, epoch, seed; /* of a checkpoint */
+    hl_model *model;            /* of an exported one, and its tensors */
+    hl_safetensors *tensors;
 } subject;
 
 static bool looks_like_yaml(const char *path)
@@ -30,7 +40,8 @@ static hl_status open_checkpoint(subject *s, hl_error *err)
     if (status != HL_OK)
         return status;
     const hl_checkpoint_meta *meta = hl_checkpoint_meta_of(c);
-    s->is_checkpoint = true;
+    s->kind = CHECKPOINT;
+    s->decoder = hl_setup_has_decoder(c);
     s->step = meta->step;
     s->epoch = meta->epoch;
     s->seed = meta->seed;
@@ -41,16 +52,47 @@ static hl_status open_checkpoint(subject *s, hl_error *err)
     return status;
 }
 
-static hl_status open_subject(subject *s, int n_overrides, char *const *overrides, hl_error *err)
+/* Its tensors as a store, for what is told of parameters. */
+static hl_status map_tensors(subject *s, hl_error *err)
 {
-    hl_status status = looks_like_yaml(s->path)
-                           ? hl_config_load(&s->config, s->path, n_overrides, overrides, err)
-                           : open_checkpoint(s, err);
+    hl_status status = HL_OK;
+    for (int i = 0; i < hl_safetensors_count(s->tensors) && status == HL_OK; i++) {
+        const hl_safetensor t = hl_safetensors_at(s->tensors, i);
+        int index;
+        status = hl_params_map(s->params, t.name, t.dtype, t.shape, t.data, &index, err);
+    }
+    return status;
+}
+
+static hl_status open_exported(subject *s, hl_error *err)
+{
+    hl_loaded l;
+    hl_status status = hl_loaded_open(&l, s->path, 0, NULL, err);
     if (status != HL_OK)
         return status;
+    s->kind = EXPORTED;
+    s->config = l.trained.config;
+    s->model = l.exported;
+    status = hl_model_check(s->model, err); /* every weight: what is shown is what can be run */
+    s->tensors = status == HL_OK ? hl_safetensors_open(s->path, err) : NULL;
+    return s->tensors ? map_tensors(s, err) : err->status;
+}
+
+static hl_status open_subject(subject *s, int n_overrides, char *const *overrides, hl_error *err)
+{
+    bool exported = false;
+    hl_status status = HL_OK;
+    if (!(s->params = hl_params_new(0)))
+        return hl_fail(err, HL_ERR_MEMORY, "no memory");
+    s->decoder = true;
+    if (looks_like_yaml(s->path))
+        status = hl_config_load(&s->config, s->path, n_overrides, overrides, err);
+    else if ((status = hl_loaded_is_exported(s->path, &exported, err)) == HL_OK)
+        status = exported ? open_exported(s, err) : open_checkpoint(s, err);
+    if (status != HL_OK || exported)
+        return status;
     hl_model_options o = hl_config_model(&s->config);
-    s->params = hl_params_new(s->config.seed);
-    return s->params ? hl_setup_declare(&o, s->params, err) : hl_fail(err, HL_ERR_MEMORY, "no memory");
+    return hl_setup_declare(&o, s->decoder, s->params, err);
 }
 
 /* ------------------------------------------------------------------ modules */
@@ -100,16 +142,38 @@ static void print_modules(const hl_params *p)
     }
 }
 
+static void print_value(const char *what, hl_model_value v)
+{
+    hl_shape_text shape = hl_shape_print(v.shape);
+    printf("  %-8s %-20s %s\n", what, v.name, shape.text);
+}
+
+static void print_exported(const hl_model *m)
+{
+    const char *const keys[] = {"precision", "exported_from", "step", "hl_version"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (hl_model_about(m, keys[i]))
+            printf("  %-14s %s\n", keys[i], hl_model_about(m, keys[i]));
+    printf("\nfor a batch of 1\n");
+    for (int i = 0; i < hl_model_inputs(m); i++)
+        print_value("input", hl_model_input(m, i));
+    for (int i = 0; i < hl_model_outputs(m); i++)
+        print_value("output", hl_model_output(m, i));
+}
+
 static hl_status print_text(const subject *s, bool shapes, hl_error *err)
 {
+    static const char *const verified[] = {"", ", every byte verified", ", every weight is finite"};
     char *config = hl_config_print(&s->config);
     if (!config)
         return hl_fail(err, HL_ERR_MEMORY, "no memory to print the configuration");
-    printf("%s: %s\n", s->path, s->is_checkpoint ? "checkpoint, every byte verified" : "configuration");
-    if (s->is_checkpoint)
+    printf("%s: %s%s\n", s->path, kinds[s->kind], verified[s->kind]);
+    if (s->kind == CHECKPOINT)
         printf("step %" PRIu64 ", epoch %" PRIu64 ", seed %" PRIu64 "\n", s->step, s->epoch, s->seed);
-    printf("\nparameters  %" PRId64 " (%.1f MB in fp32)\n", total_count(s->params),
-           4e-6 * (double)total_count(s->params));
+    if (s->kind == EXPORTED)
+        print_exported(s->model);
+    printf("\nparameters  %" PRId64, total_count(s->params));
+    printf(s->kind == EXPORTED ? "\n" : " (%.1f MB in fp32)\n", 4e-6 * (double)total_count(s->params));
     print_modules(s->params);
     for (int i = 0; shapes && i < hl_params_count(s->params); i++) {
         hl_param_info p = hl_params_at(s->params, i);
@@ -120,23 +184,41 @@ static hl_status print_text(const subject *s, bool shapes, hl_error *err)
     return HL_OK;
 }
 
+static json_t *shape_json(hl_shape shape)
+{
+    json_t *j = json_array();
+    for (int k = 0; k < shape.rank; k++)
+        json_array_append_new(j, json_integer(shape.dim[k]));
+    return j;
+}
+
+static json_t *exported_json(const hl_model *m)
+{
+    json_t *inputs = json_object(), *outputs = json_object();
+    for (int i = 0; i < hl_model_inputs(m); i++)
+        json_object_set_new(inputs, hl_model_input(m, i).name, shape_json(hl_model_input(m, i).shape));
+    for (int i = 0; i < hl_model_outputs(m); i++)
+        json_object_set_new(outputs, hl_model_output(m, i).name, shape_json(hl_model_output(m, i).shape));
+    return json_pack("{s:s?, s:s?, s:s?, s:s?, s:o, s:o}", "precision", hl_model_about(m, "precision"),
+                     "exported_from", hl_model_about(m, "exported_from"), "step", hl_model_about(m, "step"),
+                     "hl_version", hl_model_about(m, "hl_version"), "inputs", inputs, "outputs", outputs);
+}
+
 static hl_status print_json(const subject *s, hl_error *err)
 {
     char *config = hl_config_print(&s->config);
-    json_t *j = json_pack("{s:s, s:s, s:I, s:s}", "path", s->path, "kind",
-                          s->is_checkpoint ? "checkpoint" : "configuration", "parameters",
+    json_t *j = json_pack("{s:s, s:s, s:I, s:s}", "path", s->path, "kind", kinds[s->kind], "parameters",
                           (json_int_t)total_count(s->params), "config", config ? config : "");
     hl_free(config);
-    if (s->is_checkpoint)
+    if (s->kind == CHECKPOINT)
         json_object_update_new(j, json_pack("{s:I, s:I, s:I}", "step", (json_int_t)s->step, "epoch",
                                             (json_int_t)s->epoch, "seed", (json_int_t)s->seed));
+    if (s->kind == EXPORTED)
+        json_object_set_new(j, "exported", exported_json(s->model));
     json_t *tensors = json_object();
     for (int i = 0; i < hl_params_count(s->params); i++) {
         hl_param_info p = hl_params_at(s->params, i);
-        json_t *shape = json_array();
-        for (int k = 0; k < p.shape.rank; k++)
-            json_array_append_new(shape, json_integer(p.shape.dim[k]));
-        json_object_set_new(tensors, p.name, shape);
+        json_object_set_new(tensors, p.name, shape_json(p.shape));
     }
     json_object_set_new(j, "shapes", tensors);
     hl_status status = hl_json_print(stdout, j, err);
@@ -153,8 +235,9 @@ int hl_command_inspect(int argc, char **argv)
         {0},
     };
     const hl_usage usage = {
-        "hl inspect CHECKPOINT|CONFIG.yaml [key=value ...] [--shapes] [--json]",
-        "Shows parameters by module, step and configuration. Of a checkpoint every byte is verified;\n"
+        "hl inspect CHECKPOINT|MODEL.safetensors|CONFIG.yaml [key=value ...] [--shapes] [--json]",
+        "Shows parameters by module, step and configuration, and what an exported model reads and gives.\n"
+        "Of a checkpoint every byte is verified, of an exported model that every weight is finite;\n"
         "key=value overrides keys of a CONFIG.yaml.",
         flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
@@ -165,7 +248,7 @@ int hl_command_inspect(int argc, char **argv)
     hl_status status = HL_OK;
     if (n > 1 && !looks_like_yaml(s.path))
         status = hl_fail(&err, HL_ERR_USAGE,
-                         "'%s': the configuration of a checkpoint is what it is; only that of a "
+                         "'%s': the configuration of a model is what it is; only that of a "
                          ".yaml file takes overrides",
                          argv[2]);
     if (status == HL_OK)
@@ -174,5 +257,7 @@ int hl_command_inspect(int argc, char **argv)
         status = json ? print_json(&s, &err) : print_text(&s, shapes, &err);
     hl_config_free(&s.config);
     hl_params_free(s.params);
+    hl_safetensors_close(s.tensors);
+    hl_model_free(s.model);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }

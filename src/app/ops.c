@@ -44,6 +44,17 @@ static hl_tensor image_ops(hl_graph *g)
     return hl_add(g, hl_sum_all(g, y), hl_sum_all(g, hl_patch_mean(g, x, 3, 3, 2, 1, 2, 2)));
 }
 
+/* With integers for weights. */
+static hl_tensor quantized_ops(hl_graph *g, hl_params *params)
+{
+    hl_tensor filter = hl_state(g, params, "quantized.filter", HL_I8, 0, 4, (int64_t[]){4, 3, 3, 3}),
+              weight = hl_state(g, params, "quantized.weight", HL_I8, 0, 2, (int64_t[]){4, 8}),
+              scale = hl_state(g, params, "quantized.scale", HL_F32, 1, 1, (int64_t[]){4}), none = {0};
+    hl_tensor image = hl_fill(g, 4, (int64_t[]){2, 3, 8, 8}, 1), x = hl_fill(g, 2, (int64_t[]){3, 8}, 1);
+    return hl_add(g, hl_sum_all(g, hl_quantized_conv2d(g, image, filter, scale, none, none, 1, 1)),
+                  hl_sum_all(g, hl_quantized_matmul(g, x, weight, scale, none, none)));
+}
+
 /* Tokens [2,3,8]. */
 static hl_tensor token_ops(hl_graph *g)
 {
@@ -72,6 +83,7 @@ static void build(hl_graph *g, hl_params *params)
         snprintf(name, sizeof name, "d%d", i);
         hl_output(g, name, dall[i]);
     }
+    hl_output(g, "quantized", quantized_ops(g, params));
     hl_adamw(g, params, loss, (hl_adamw_options){.clip = 1, .loss_scale = 2});
 }
 
@@ -152,7 +164,10 @@ const hl_kernel *hl_op_kernel(const hl_op_samples *s, const hl_op_def *op, hl_dt
     hl_call c = {.params = params, .n_in = n->n_in, .n_out = n->n_out, .in = in};
     hl_dtype rest = op->out_dtype ? dtype : HL_F32; /* what the low operands do not decide */
     for (int k = 0; k < n->n_in; k++)
-        in[k] = view_of(s->graph, n->in[k], hl_low_operand(op, k) ? dtype : rest);
+        in[k] = view_of(s->graph, n->in[k],
+                        op->integers >> k & 1   ? HL_I8
+                        : hl_low_operand(op, k) ? dtype
+                                                : rest);
     for (int k = 0; k < n->n_out; k++)
         c.out[k] = view_of(s->graph, hl_node_output(n, k),
                            op->updates            ? in[k].dtype

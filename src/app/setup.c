@@ -42,10 +42,19 @@ void hl_setup_threads(const hl_config *cfg)
     omp_set_num_threads(cfg->threads > 0 ? (int)cfg->threads : omp_get_num_procs());
 }
 
-hl_status hl_setup_declare(const hl_model_options *o, hl_params *params, hl_error *err)
+bool hl_setup_has_decoder(const hl_checkpoint *c)
+{
+    static const char scope[] = HL_MODEL_DECODER ".";
+    for (int i = 0; i < hl_checkpoint_count(c); i++)
+        if (!strncmp(hl_checkpoint_at(c, i)->name, scope, sizeof scope - 1))
+            return true;
+    return false;
+}
+
+hl_status hl_setup_declare(const hl_model_options *o, bool decoder, hl_params *params, hl_error *err)
 {
     hl_graph *g = hl_graph_new();
-    hl_model_mode mode = {.batch = 1, .decode = true};
+    hl_model_mode mode = {.batch = 1, .decode = decoder};
     hl_model_build(g, params, o, &mode);
     const char *fault = hl_graph_error(g);
     hl_status status = fault ? hl_fail(err, HL_ERR_CONFIG, "the model cannot be built: %s", fault) : HL_OK;
@@ -247,13 +256,14 @@ static hl_status load_from(hl_trained *t, hl_checkpoint *c, const char *path, in
     if (status != HL_OK)
         return status;
     t->step = meta->step;
+    t->decoder = hl_setup_has_decoder(c);
     t->model = hl_config_model(&t->config);
     t->params = hl_params_new(t->config.seed);
     if (!t->params)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the parameters of %s", path);
     status = hl_normalization_from(meta, &t->model, path, &t->normalization, err);
     if (status == HL_OK)
-        status = hl_setup_declare(&t->model, t->params, err);
+        status = hl_setup_declare(&t->model, t->decoder, t->params, err);
     if (status == HL_OK)
         status = hl_checkpoint_load(c, t->params, HL_CHECKPOINT_PARAMETERS_ONLY, err);
     return status;

@@ -19,8 +19,10 @@ void hl_setup_tell_data(const hl_config *cfg, const hl_dataset *data);
 /* Threads for kernels: the configuration's number, or one per core. */
 void hl_setup_threads(const hl_config *cfg);
 
-/* Declares every parameter of the model (its decoder too) in a store, without memory for them. */
-hl_status hl_setup_declare(const hl_model_options *o, hl_params *params, hl_error *err);
+/* Declares every parameter of the model in a store, without memory for them. */
+hl_status hl_setup_declare(const hl_model_options *o, bool decoder, hl_params *params, hl_error *err);
+/* Whether a checkpoint has the decoder's: hl export leaves them out. */
+bool hl_setup_has_decoder(const hl_checkpoint *c);
 
 /* ------------------------------------------------------------------ a trained model */
 
@@ -30,6 +32,7 @@ typedef struct hl_trained {
     hl_model_options model;
     hl_normalization normalization;
     hl_params *params;
+    bool decoder; /* is among them: without it there is no loss */
     uint64_t step;
 } hl_trained;
 

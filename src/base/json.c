@@ -21,10 +21,11 @@ static int append_part(const char *bytes, size_t n, void *text)
 void hl_json_append(hl_text *text, const json_t *value, hl_json_style style)
 {
     size_t flags = JSON_REAL_PRECISION(12) | JSON_ENCODE_ANY;
-    flags |= style == HL_JSON_PRETTY ? JSON_INDENT(2) : 0;
+    flags |= style == HL_JSON_PRETTY ? JSON_INDENT(2) : style == HL_JSON_COMPACT ? JSON_COMPACT : 0;
     if (!value || json_dump_callback(value, append_part, text, flags) != 0)
         text->failed = true;
-    hl_text_append_bytes(text, "\n", 1);
+    if (style != HL_JSON_COMPACT)
+        hl_text_append_bytes(text, "\n", 1);
 }
 
 hl_status hl_json_print(FILE *to, const json_t *value, hl_error *err)

@@ -12,11 +12,12 @@
 json_t *hl_json_number(double value);
 
 typedef enum hl_json_style {
-    HL_JSON_LINE,  /* one line and its end: an entry of a JSONL file */
-    HL_JSON_PRETTY /* indented by two */
+    HL_JSON_LINE,   /* one line and its end: an entry of a JSONL file */
+    HL_JSON_PRETTY, /* indented by two */
+    HL_JSON_COMPACT /* no spaces and no line end: within another format */
 } hl_json_style;
 
-/* Appends value and a line end. Members stay in the order of insertion; reals have 12 digits. A NULL
+/* Appends value, and a line end. Members stay in the order of insertion; reals have 12 digits. A NULL
  * value (what jansson's constructors return without memory) makes text fail. */
 void hl_json_append(hl_text *text, const json_t *value, hl_json_style style);
 /* Prints it, indented, and flushes. HL_ERR_IO, HL_ERR_MEMORY. */

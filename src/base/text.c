@@ -134,20 +134,32 @@ const char *hl_nearest(const char *word, const char *const *candidates, size_t n
     return nearest;
 }
 
-hl_excerpt hl_excerpt_of(const char *string)
+/* room: bytes of string; to has four more. */
+static void excerpt(char *to, size_t room, const char *string)
 {
-    enum { ROOM = 48 };
-    hl_excerpt e;
     size_t n = 0;
-    for (; n < ROOM && string[n]; n++)
-        e.text[n] = (unsigned char)string[n] < 0x20 || string[n] == 0x7f ? '?' : string[n];
+    for (; n < room && string[n]; n++)
+        to[n] = (unsigned char)string[n] < 0x20 || string[n] == 0x7f ? '?' : string[n];
     if (string[n]) {
         while (n && ((unsigned char)string[n] & 0xC0) == 0x80)
             n--;
-        memcpy(e.text + n, "...", 3);
+        memcpy(to + n, "...", 3);
         n += 3;
     }
-    e.text[n] = 0;
+    to[n] = 0;
+}
+
+hl_excerpt hl_excerpt_of(const char *string)
+{
+    hl_excerpt e;
+    excerpt(e.text, sizeof e.text - 4, string);
+    return e;
+}
+
+hl_long_excerpt hl_long_excerpt_of(const char *string)
+{
+    hl_long_excerpt e;
+    excerpt(e.text, sizeof e.text - 4, string);
     return e;
 }
 

@@ -41,4 +41,10 @@ typedef struct hl_excerpt {
 } hl_excerpt;
 hl_excerpt hl_excerpt_of(const char *string);
 
+/* The same of what names a tensor: its end tells it from others, so at most 128 bytes. */
+typedef struct hl_long_excerpt {
+    char text[132];
+} hl_long_excerpt;
+hl_long_excerpt hl_long_excerpt_of(const char *string);
+
 #endif

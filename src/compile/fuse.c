@@ -2,7 +2,10 @@
  * the result is touched once. Only where nothing else reads the value in between. */
 #include "compile/passes.h"
 
+#include "base/error.h"
 #include "ops/ops.h"
+
+#include <string.h>
 
 static hl_activation activation_of(const hl_op_def *op)
 {
@@ -25,30 +28,22 @@ static bool read_once(const hl_rewrite *r, hl_tensor t)
     return n->op != &hl_op_reshape || r->uses[n->in[0].id] == 1;
 }
 
-static hl_tensor with_activation(hl_graph *g, const hl_node *n, hl_activation activation)
+static bool takes_activation(const hl_node *n)
 {
-    if (n->op == &hl_op_matmul) {
-        hl_matmul_params p = *(const hl_matmul_params *)n->params;
-        p.activation = activation;
-        return hl_graph_apply(g, n->op, n->n_in, n->in, &p);
-    }
-    if (n->op == &hl_op_conv2d) {
-        hl_conv_params p = *(const hl_conv_params *)n->params;
-        p.activation = activation;
-        return hl_graph_apply(g, n->op, n->n_in, n->in, &p);
-    }
-    hl_norm_params p = *(const hl_norm_params *)n->params;
-    p.activation = activation;
-    return hl_graph_apply(g, n->op, n->n_in, n->in, &p);
+    hl_activation now = HL_ACT_NONE;
+    if (n->op->activation)
+        memcpy(&now, (const unsigned char *)n->params + n->op->activation, sizeof now);
+    return n->op->activation && now == HL_ACT_NONE;
 }
 
-static bool has_activation(const hl_node *n)
+static hl_tensor with_activation(hl_graph *g, const hl_node *n, hl_activation activation)
 {
-    if (n->op == &hl_op_matmul)
-        return ((const hl_matmul_params *)n->params)->activation != HL_ACT_NONE;
-    if (n->op == &hl_op_conv2d)
-        return ((const hl_conv_params *)n->params)->activation != HL_ACT_NONE;
-    return ((const hl_norm_params *)n->params)->activation != HL_ACT_NONE;
+    unsigned char *params = hl_arena_alloc(g->arena, 1, n->op->params_size);
+    if (!params)
+        return hl_graph_fail(g, "no memory to fuse an activation into %s", n->op->name);
+    memcpy(params, n->params, n->op->params_size);
+    memcpy(params + n->op->activation, &activation, sizeof activation);
+    return hl_graph_apply(g, n->op, n->n_in, n->in, params);
 }
 
 static bool fuse_activation(hl_rewrite *r, const hl_node *n, const hl_tensor *in, hl_tensor *out)
@@ -57,13 +52,22 @@ static bool fuse_activation(hl_rewrite *r, const hl_node *n, const hl_tensor *in
     if (activation == HL_ACT_NONE || !read_once(r, n->in[0]))
         return false;
     const hl_node *before = behind(r->g, in[0]);
-    if ((before->op != &hl_op_matmul && before->op != &hl_op_conv2d && before->op != &hl_op_layer_norm) ||
-        has_activation(before))
+    if (!takes_activation(before))
         return false;
     hl_graph_set_label(r->g, before->label);
     hl_tensor y = with_activation(r->g, before, activation);
     out[0] = hl_reshape_to(r->g, y, hl_shape_of(r->g, in[0]));
     return true;
+}
+
+/* The product with one operand more. */
+static hl_tensor with_addend(hl_graph *g, const hl_node *product, hl_tensor addend)
+{
+    hl_tensor operand[8];
+    HL_ASSERT(product->n_in <= 8);
+    memcpy(operand, product->in, (size_t)product->n_in * sizeof *operand);
+    operand[product->op->addend] = addend;
+    return hl_graph_apply(g, product->op, product->n_in, operand, product->params);
 }
 
 /* matmul(a, b) + c: c enters the product as its addend. */
@@ -74,14 +78,13 @@ static bool fuse_addend(hl_rewrite *r, const hl_node *n, const hl_tensor *in, hl
         return false;
     for (int k = 0; k < 2; k++) {
         const hl_node *product = behind(g, in[k]);
-        if (product->op != &hl_op_matmul || product->in[3].id || has_activation(product) ||
-            !read_once(r, n->in[k]) || n->in[0].id == n->in[1].id)
+        int addend = product->op->addend;
+        if (!addend || product->in[addend].id || !takes_activation(product) || !read_once(r, n->in[k]) ||
+            n->in[0].id == n->in[1].id)
             continue;
         hl_graph_set_label(g, product->label);
         hl_shape rows = hl_shape_of(g, hl_node_output(product, 0));
-        hl_tensor operands[] = {product->in[0], product->in[1], product->in[2],
-                                hl_reshape_to(g, in[1 - k], rows)};
-        hl_tensor y = hl_graph_apply(g, &hl_op_matmul, 4, operands, product->params);
+        hl_tensor y = with_addend(g, product, hl_reshape_to(g, in[1 - k], rows));
         out[0] = hl_reshape_to(g, y, hl_shape_of(g, in[0]));
         return true;
     }

@@ -114,8 +114,8 @@ static hl_tensor copy_of_parameter(hl_rewrite *r, hl_tensor old)
 static hl_tensor as(hl_rewrite *r, hl_tensor old, hl_tensor now, hl_dtype dtype)
 {
     plan *p = r->context;
-    if (!old.id || hl_dtype_of(r->g, now) == dtype)
-        return now;
+    if (!old.id || hl_dtype_of(r->g, now) == dtype || hl_dtype_of(r->g, now) == HL_I8)
+        return now; /* integers stay */
     if (dtype != HL_F32 && is_parameter(r->old, old))
         return copy_of_parameter(r, old);
     if (!p->converted[old.id].id)

@@ -131,6 +131,22 @@ static bool operands_present(hl_graph *g, const hl_op_def *op, int n_in, const h
     return true;
 }
 
+static bool integers_where_wanted(hl_graph *g, const hl_op_def *op, int n_in, const hl_tensor *in)
+{
+    for (int k = 0; k < n_in; k++) {
+        hl_dtype dtype = in[k].id ? g->tensors[in[k].id].dtype : HL_F32;
+        bool wanted = k < 32 && (op->integers >> k & 1);
+        if (in[k].id && wanted != (dtype == HL_I8)) {
+            hl_graph_fail(g,
+                          wanted ? "%s: operand %d is %s, it must be i8"
+                                 : "%s: operand %d is %s, which only quantized ops take",
+                          op->name, k, hl_dtype_name(dtype));
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The node with its operands and outputs reserved, shapes not yet known. */
 static hl_node *make_node(hl_graph *g, const hl_op_def *op, int n_in, const hl_tensor *in, const void *params)
 {
@@ -158,7 +174,7 @@ static hl_node *make_node(hl_graph *g, const hl_op_def *op, int n_in, const hl_t
 
 hl_node *hl_graph_append(hl_graph *g, const hl_op_def *op, int n_in, const hl_tensor *in, const void *params)
 {
-    if (!g || g->failed || !operands_present(g, op, n_in, in))
+    if (!g || g->failed || !operands_present(g, op, n_in, in) || !integers_where_wanted(g, op, n_in, in))
         return NULL;
     hl_node *n = make_node(g, op, n_in, in, params);
     if (!n || !grow(g, (void **)&g->nodes, &g->cap_nodes, g->n_nodes, 1, sizeof *g->nodes) ||

@@ -4,6 +4,7 @@
 #define HL_GRAPH_GRAPH_H
 
 #include "base/memory.h"
+#include "base/shape.h"
 #include "graph/op.h"
 
 /* What a node belongs to. Says nothing about what it computes: nodes that differ in it alone are equal. */
@@ -85,21 +86,6 @@ const hl_tensor_info *hl_node_in(const hl_graph *g, const hl_node *n, int k);
 const hl_tensor_info *hl_info(const hl_graph *g, hl_tensor t);
 /* The node that makes t, if it is an `op`; else NULL. */
 const hl_node *hl_made_by(const hl_graph *g, hl_tensor t, const hl_op_def *op);
-
-/* Text of a shape: "[32,256]". */
-typedef struct hl_shape_text {
-    char text[96];
-} hl_shape_text;
-hl_shape_text hl_shape_print(hl_shape s);
-
-hl_shape hl_shape_make(int rank, const int64_t *dim);
-bool hl_shape_equal(hl_shape a, hl_shape b);
-/* Elements, or -1 if a dim is negative or the bytes overflow. */
-int64_t hl_shape_count(hl_shape s);
-/* Product of dims [begin, end). */
-int64_t hl_shape_span(hl_shape s, int begin, int end);
-size_t hl_dtype_size(hl_dtype dtype);
-const char *hl_dtype_name(hl_dtype dtype);
 
 /* How many nodes and outputs read each tensor: an array of g->n_tensors, NULL if no memory. */
 int *hl_graph_uses(const hl_graph *g);

@@ -1,7 +1,7 @@
 #include "io/checkpoint_layout.h"
 
 #include "base/error.h"
-#include "base/hdf5.h"
+#include "io/hdf5.h"
 
 #include <string.h>
 

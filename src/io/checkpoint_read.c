@@ -4,8 +4,9 @@
 
 #include "base/crc32c.h"
 #include "base/error.h"
-#include "base/half.h"
 #include "base/file.h"
+#include "base/half.h"
+#include "base/shape.h"
 #include "io/checkpoint_frame.h"
 #include "io/checkpoint_parse.h"
 #include "run/params.h"
@@ -162,21 +163,6 @@ const hl_checkpoint_value *hl_checkpoint_find_value(const hl_checkpoint_meta *me
 
 /* ------------------------------------------------------------------ tensors */
 
-typedef struct shape_text {
-    char text[160]; /* six numbers of twenty digits, and brackets */
-} shape_text;
-
-static shape_text print_shape(hl_shape s)
-{
-    shape_text t;
-    int used = snprintf(t.text, sizeof t.text, "[");
-    for (int i = 0; i < s.rank; i++)
-        used += snprintf(t.text + used, sizeof t.text - (size_t)used, i ? ",%lld" : "%lld",
-                         (long long)s.dim[i]);
-    snprintf(t.text + used, sizeof t.text - (size_t)used, "]");
-    return t;
-}
-
 static const char *folder(hl_role role)
 {
     return role == HL_PARAMETER ? "parameters" : "optimizer";
@@ -232,14 +218,12 @@ static hl_status pair(const hl_checkpoint *c, const hl_checkpoint_tensor *t, con
         return hl_fail(
             err, HL_ERR_DATA,
             "%s: /%s/%s: found %s, but the model has no such tensor; is it of another configuration?",
-            c->path, folder(t->role), t->name, print_shape(t->shape).text);
-    bool same = info.shape.rank == t->shape.rank;
-    for (int i = 0; i < t->shape.rank && same; i++)
-        same = info.shape.dim[i] == t->shape.dim[i];
-    if (!same)
+            c->path, folder(t->role), t->name, hl_shape_print(t->shape).text);
+    if (!hl_shape_equal(info.shape, t->shape))
         return hl_fail(err, HL_ERR_DATA,
                        "%s: /%s/%s: found shape %s, expected %s; is it of another configuration?", c->path,
-                       folder(t->role), t->name, print_shape(t->shape).text, print_shape(info.shape).text);
+                       folder(t->role), t->name, hl_shape_print(t->shape).text,
+                       hl_shape_print(info.shape).text);
     if (info.dtype == HL_I8)
         return hl_fail(err, HL_ERR_DATA, "%s: /%s/%s: found f32, expected i8: the model is of integers",
                        c->path, folder(t->role), t->name);
@@ -265,7 +249,7 @@ static hl_status pair_all(const hl_checkpoint *c, const hl_params *params, hl_ch
         if (wanted(info.role, flags) && !seen[i])
             return hl_fail(err, HL_ERR_DATA,
                            "%s: /%s/%s: is missing, expected shape %s; is it of another configuration?",
-                           c->path, folder(info.role), info.name, print_shape(info.shape).text);
+                           c->path, folder(info.role), info.name, hl_shape_print(info.shape).text);
     }
     return HL_OK;
 }

@@ -211,8 +211,14 @@ static double attention_flops(const hl_graph *g, const hl_node *n)
     return (backward ? 10 : 4) * rows * (double)hl_node_in(g, n, first + K)->count;
 }
 
+static const hl_field attention_fields[] = {HL_FIELD(hl_attention_params, heads, HL_FIELD_INT),
+                                            HL_FIELD(hl_attention_params, dropout, HL_FIELD_FLOAT),
+                                            HL_FIELD(hl_attention_params, stream, HL_FIELD_STREAM),
+                                            {0}};
+
 const hl_op_def hl_op_attention = {.name = "attention",
                                    .params_size = sizeof(hl_attention_params),
+                                   .fields = attention_fields,
                                    .min_in = 3,
                                    .max_in = 3,
                                    .n_out = 2,

@@ -6,6 +6,10 @@
 static bool cast_shape(hl_graph *g, hl_node *n)
 {
     const hl_cast_params *p = n->params;
+    if ((unsigned)p->dtype >= HL_FLOATS) {
+        hl_graph_fail(g, "cast: to %s, which is none of f32, f16 and bf16", hl_dtype_name(p->dtype));
+        return false;
+    }
     hl_node_out(g, n, 0, p->dtype, hl_node_in(g, n, 0)->shape);
     return !g->failed;
 }
@@ -32,8 +36,11 @@ static void cast_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, co
         dx[0] = hl_cast(g, dy[0], hl_dtype_of(g, n->in[0]));
 }
 
+static const hl_field cast_fields[] = {HL_FIELD_OF(hl_cast_params, dtype, hl_dtype_words), {0}};
+
 const hl_op_def hl_op_cast = {.name = "cast",
                               .params_size = sizeof(hl_cast_params),
+                              .fields = cast_fields,
                               .min_in = 1,
                               .max_in = 1,
                               .n_out = 1,

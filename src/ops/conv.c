@@ -28,8 +28,7 @@ static bool size_ok(hl_graph *g, const char *op, int64_t height, int64_t width)
     return false;
 }
 
-/* Shape of the convolution of x by w; false after hl_graph_fail. */
-static bool conv_shape_of(hl_graph *g, const hl_node *n, hl_shape x, hl_shape w, hl_shape *y)
+bool hl_conv_shape(hl_graph *g, const hl_node *n, hl_shape x, hl_shape w, hl_shape *y)
 {
     const hl_conv_params *p = n->params;
     const char *op = n->op->name;
@@ -62,7 +61,7 @@ static bool conv2d_shape(hl_graph *g, hl_node *n)
 {
     const hl_conv_params *p = n->params;
     hl_shape w = hl_node_in(g, n, W)->shape, y;
-    if (!hl_want_out(g, n, BIAS, p->out) || !conv_shape_of(g, n, hl_node_in(g, n, X)->shape, w, &y))
+    if (!hl_want_out(g, n, BIAS, p->out) || !hl_conv_shape(g, n, hl_node_in(g, n, X)->shape, w, &y))
         return false;
     if (n->in[BIAS].id && !hl_shape_equal(hl_node_in(g, n, BIAS)->shape, (hl_shape){1, {w.dim[0]}})) {
         hl_graph_fail(g, "conv2d: the bias is %s, it must be [%lld]",
@@ -77,7 +76,7 @@ static bool conv2d_shape(hl_graph *g, hl_node *n)
 static bool backward_fits(hl_graph *g, const hl_node *n, hl_shape dy, hl_shape x, hl_shape w)
 {
     hl_shape y;
-    if (!conv_shape_of(g, n, x, w, &y))
+    if (!hl_conv_shape(g, n, x, w, &y))
         return false;
     if (hl_shape_equal(dy, y))
         return true;
@@ -243,8 +242,16 @@ static double conv2d_backward_filter_flops(const hl_graph *g, const hl_node *n)
     return products(hl_shape_of(g, n->in[1]), hl_shape_of(g, hl_node_output(n, 0)));
 }
 
+static const hl_field conv2d_fields[] = {HL_FIELD(hl_conv_params, stride, HL_FIELD_INT),
+                                         HL_FIELD(hl_conv_params, padding, HL_FIELD_INT),
+                                         HL_FIELD_OF(hl_conv_params, activation, hl_activation_words),
+                                         HL_FIELD_OF(hl_conv_params, out, hl_dtype_words),
+                                         HL_FIELD_OF(hl_conv_params, math, hl_math_words),
+                                         {0}};
+
 const hl_op_def hl_op_conv2d = {.name = "conv2d",
                                 .params_size = sizeof(hl_conv_params),
+                                .fields = conv2d_fields,
                                 .min_in = 3,
                                 .max_in = 3,
                                 .n_out = 1,
@@ -254,6 +261,7 @@ const hl_op_def hl_op_conv2d = {.name = "conv2d",
                                 .low_out = 1,
                                 .out_dtype = offsetof(hl_conv_params, out),
                                 .math = offsetof(hl_conv_params, math),
+                                .activation = offsetof(hl_conv_params, activation),
                                 .shape = conv2d_shape,
                                 .gradient = conv2d_gradient,
                                 .reference = conv2d_reference,

@@ -132,6 +132,7 @@ static void div_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
 
 #define BINARY_OP(id)                                                                                        \
     const hl_op_def hl_op_##id = {.name = #id,                                                               \
+                                  .fields = hl_no_fields,                                                    \
                                   .min_in = 2,                                                               \
                                   .max_in = 2,                                                               \
                                   .n_out = 1,                                                                \
@@ -247,6 +248,7 @@ static void exp_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
 
 #define UNARY_OP(id)                                                                                         \
     const hl_op_def hl_op_##id = {.name = #id,                                                               \
+                                  .fields = hl_no_fields,                                                    \
                                   .min_in = 1,                                                               \
                                   .max_in = 1,                                                               \
                                   .n_out = 1,                                                                \
@@ -289,8 +291,13 @@ static void affine_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, 
         dx[0] = hl_scale(g, dy[0], p->factor);
 }
 
+static const hl_field affine_fields[] = {HL_FIELD(hl_affine_params, factor, HL_FIELD_FLOAT),
+                                         HL_FIELD(hl_affine_params, offset, HL_FIELD_FLOAT),
+                                         {0}};
+
 const hl_op_def hl_op_affine = {.name = "affine",
                                 .params_size = sizeof(hl_affine_params),
+                                .fields = affine_fields,
                                 .min_in = 1,
                                 .max_in = 1,
                                 .n_out = 1,

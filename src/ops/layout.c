@@ -37,8 +37,11 @@ static void reshape_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy,
         dx[0] = hl_reshape_to(g, dy[0], hl_shape_of(g, n->in[0]));
 }
 
+static const hl_field shape_fields[] = {HL_FIELD(hl_reshape_params, shape, HL_FIELD_SHAPE), {0}};
+
 const hl_op_def hl_op_reshape = {.name = "reshape",
                                  .params_size = sizeof(hl_reshape_params),
+                                 .fields = shape_fields,
                                  .min_in = 1,
                                  .max_in = 1,
                                  .n_out = 1,
@@ -142,8 +145,11 @@ static bool transpose_view(const hl_graph *g, const hl_node *n, int64_t *offset)
     return true;
 }
 
+static const hl_field transpose_fields[] = {HL_FIELD(hl_transpose_params, order, HL_FIELD_ORDER), {0}};
+
 const hl_op_def hl_op_transpose = {.name = "transpose",
                                    .params_size = sizeof(hl_transpose_params),
+                                   .fields = transpose_fields,
                                    .min_in = 1,
                                    .max_in = 1,
                                    .n_out = 1,
@@ -220,8 +226,14 @@ static bool slice_view(const hl_graph *g, const hl_node *n, int64_t *offset)
     return hl_shape_span(in, 0, p->axis) == 1;
 }
 
+static const hl_field slice_fields[] = {HL_FIELD(hl_slice_params, axis, HL_FIELD_INT),
+                                        HL_FIELD(hl_slice_params, begin, HL_FIELD_SIZE),
+                                        HL_FIELD(hl_slice_params, end, HL_FIELD_SIZE),
+                                        {0}};
+
 const hl_op_def hl_op_slice = {.name = "slice",
                                .params_size = sizeof(hl_slice_params),
+                               .fields = slice_fields,
                                .min_in = 1,
                                .max_in = 1,
                                .n_out = 1,
@@ -270,6 +282,10 @@ static bool concat_shape(hl_graph *g, hl_node *n)
             return false;
         }
         out.dim[p->axis] += x->shape.dim[p->axis];
+        if (hl_shape_count(out) < 0) { /* before the next sum could overflow */
+            hl_graph_fail(g, "concat: a result of %s is too large", hl_shape_print(out).text);
+            return false;
+        }
     }
     hl_node_out(g, n, 0, first->dtype, out);
     return !g->failed;
@@ -302,8 +318,11 @@ static void concat_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, 
     }
 }
 
+static const hl_field concat_fields[] = {HL_FIELD(hl_concat_params, axis, HL_FIELD_INT), {0}};
+
 const hl_op_def hl_op_concat = {.name = "concat",
                                 .params_size = sizeof(hl_concat_params),
+                                .fields = concat_fields,
                                 .min_in = 1,
                                 .max_in = -1,
                                 .n_out = 1,
@@ -331,9 +350,10 @@ static bool pad_shape(hl_graph *g, hl_node *n)
     hl_shape out = x->shape;
     if (!axis_ok(g, n, p->axis))
         return false;
-    if (p->before < 0 || p->after < 0) {
-        hl_graph_fail(g, "pad: %lld before and %lld after; both must be 0 or more", (long long)p->before,
-                      (long long)p->after);
+    const int64_t most = INT64_MAX / 4; /* the sum of three fits */
+    if (p->before < 0 || p->after < 0 || p->before > most || p->after > most) {
+        hl_graph_fail(g, "pad: %lld before and %lld after; both must be within 0 and %lld",
+                      (long long)p->before, (long long)p->after, (long long)most);
         return false;
     }
     out.dim[p->axis] += p->before + p->after;
@@ -362,8 +382,14 @@ static void pad_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, con
         dx[0] = hl_slice(g, dy[0], p->axis, p->before, p->before + size);
 }
 
+static const hl_field pad_fields[] = {HL_FIELD(hl_pad_params, axis, HL_FIELD_INT),
+                                      HL_FIELD(hl_pad_params, before, HL_FIELD_SIZE),
+                                      HL_FIELD(hl_pad_params, after, HL_FIELD_SIZE),
+                                      {0}};
+
 const hl_op_def hl_op_pad = {.name = "pad",
                              .params_size = sizeof(hl_pad_params),
+                             .fields = pad_fields,
                              .min_in = 1,
                              .max_in = 1,
                              .n_out = 1,
@@ -428,6 +454,7 @@ static void expand_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy, 
 
 const hl_op_def hl_op_expand = {.name = "expand",
                                 .params_size = sizeof(hl_reshape_params),
+                                .fields = shape_fields,
                                 .min_in = 1,
                                 .max_in = 1,
                                 .n_out = 1,

@@ -19,8 +19,6 @@ hl_tensor hl_input(hl_graph *g, const char *name, hl_dtype dtype, int rank, cons
         return (hl_tensor){0};
     if (rank < 0 || rank > HL_MAX_RANK)
         return hl_graph_fail(g, "input '%s': rank %d is not in 0..%d", name, rank, HL_MAX_RANK);
-    if (find_input(g, name))
-        return hl_graph_fail(g, "input '%s' is declared twice", name);
     hl_input_params p = {name, dtype, hl_shape_make(rank, dim), false, 0};
     return hl_graph_apply(g, &hl_op_input, 0, NULL, &p);
 }
@@ -46,6 +44,10 @@ static bool input_shape(hl_graph *g, hl_node *n)
         hl_graph_fail(g, "no memory for the name of an input");
         return false;
     }
+    if (find_input(g, p->name)) {
+        hl_graph_fail(g, "input '%s' is declared twice", p->name);
+        return false;
+    }
     if (hl_shape_count(p->shape) < 0) {
         hl_graph_fail(g, "input '%s': %s is negative or too large", p->name, hl_shape_print(p->shape).text);
         return false;
@@ -54,8 +56,16 @@ static bool input_shape(hl_graph *g, hl_node *n)
     return true;
 }
 
-const hl_op_def hl_op_input = {
-    .name = "input", .params_size = sizeof(hl_input_params), .n_out = 1, .shape = input_shape};
+static const hl_field input_fields[] = {
+    HL_FIELD(hl_input_params, name, HL_FIELD_NAME),   HL_FIELD_OF(hl_input_params, dtype, hl_dtype_words),
+    HL_FIELD(hl_input_params, shape, HL_FIELD_SHAPE), HL_FIELD(hl_input_params, scalar, HL_FIELD_BOOL),
+    HL_FIELD(hl_input_params, value, HL_FIELD_FLOAT), {0}};
+
+const hl_op_def hl_op_input = {.name = "input",
+                               .params_size = sizeof(hl_input_params),
+                               .fields = input_fields,
+                               .n_out = 1,
+                               .shape = input_shape};
 
 static bool param_shape(hl_graph *g, hl_node *n)
 {
@@ -64,8 +74,17 @@ static bool param_shape(hl_graph *g, hl_node *n)
     return !g->failed;
 }
 
-const hl_op_def hl_op_param = {
-    .name = "param", .params_size = sizeof(hl_param_params), .n_out = 1, .shape = param_shape};
+/* Role and place are the store's to say. */
+static const hl_field param_fields[] = {HL_FIELD(hl_param_params, name, HL_FIELD_NAME),
+                                        HL_FIELD_OF(hl_param_params, dtype, hl_dtype_words),
+                                        HL_FIELD(hl_param_params, shape, HL_FIELD_SHAPE),
+                                        {0}};
+
+const hl_op_def hl_op_param = {.name = "param",
+                               .params_size = sizeof(hl_param_params),
+                               .fields = param_fields,
+                               .n_out = 1,
+                               .shape = param_shape};
 
 int hl_graph_params(const hl_graph *g, hl_tensor *tensors, const char **names, int max)
 {
@@ -108,8 +127,12 @@ static void fill_reference(const hl_ref_call *c)
         c->out[0].data[i] = p->value;
 }
 
+static const hl_field fill_fields[] = {
+    HL_FIELD(hl_fill_params, shape, HL_FIELD_SHAPE), HL_FIELD(hl_fill_params, value, HL_FIELD_FLOAT), {0}};
+
 const hl_op_def hl_op_fill = {.name = "fill",
                               .params_size = sizeof(hl_fill_params),
+                              .fields = fill_fields,
                               .n_out = 1,
                               .shape = fill_shape,
                               .reference = fill_reference};

@@ -198,8 +198,11 @@ static double lstm_backward_flops(const hl_graph *g, const hl_node *n)
     return recurrent_flops(hl_shape_of(g, n->in[BACK_GATES]));
 }
 
+static const hl_field lstm_fields[] = {HL_FIELD(hl_lstm_params, reverse, HL_FIELD_BOOL), {0}};
+
 const hl_op_def hl_op_lstm = {.name = "lstm",
                               .params_size = sizeof(hl_lstm_params),
+                              .fields = lstm_fields,
                               .min_in = 2,
                               .max_in = 2,
                               .n_out = 3,

@@ -22,8 +22,11 @@ static bool matmul_shape(hl_graph *g, hl_node *n)
                       hl_shape_print(hl_node_in(g, n, BIAS)->shape).text, (long long)out.dim[1]);
         return false;
     }
-    if (n->in[ADDEND].id)
-        HL_ASSERT(hl_shape_equal(hl_node_in(g, n, ADDEND)->shape, out));
+    if (n->in[ADDEND].id && !hl_shape_equal(hl_node_in(g, n, ADDEND)->shape, out)) {
+        hl_graph_fail(g, "matmul: the addend is %s, it must be %s",
+                      hl_shape_print(hl_node_in(g, n, ADDEND)->shape).text, hl_shape_print(out).text);
+        return false;
+    }
     hl_node_out(g, n, 0, p->out, out);
     return !g->failed;
 }
@@ -68,8 +71,16 @@ static double matmul_flops(const hl_graph *g, const hl_node *n)
     return 2 * K * (double)hl_info(g, hl_node_output(n, 0))->count;
 }
 
+static const hl_field matmul_fields[] = {HL_FIELD(hl_matmul_params, transpose_a, HL_FIELD_BOOL),
+                                         HL_FIELD(hl_matmul_params, transpose_b, HL_FIELD_BOOL),
+                                         HL_FIELD_OF(hl_matmul_params, activation, hl_activation_words),
+                                         HL_FIELD_OF(hl_matmul_params, out, hl_dtype_words),
+                                         HL_FIELD_OF(hl_matmul_params, math, hl_math_words),
+                                         {0}};
+
 const hl_op_def hl_op_matmul = {.name = "matmul",
                                 .params_size = sizeof(hl_matmul_params),
+                                .fields = matmul_fields,
                                 .min_in = 4,
                                 .max_in = 4,
                                 .n_out = 1,
@@ -80,6 +91,8 @@ const hl_op_def hl_op_matmul = {.name = "matmul",
                                 .low_out = 1,
                                 .out_dtype = offsetof(hl_matmul_params, out),
                                 .math = offsetof(hl_matmul_params, math),
+                                .activation = offsetof(hl_matmul_params, activation),
+                                .addend = ADDEND,
                                 .shape = matmul_shape,
                                 .gradient = matmul_gradient,
                                 .reference = matmul_reference,

@@ -18,12 +18,17 @@ static hl_shape row_shape(hl_shape x)
 
 static bool layer_norm_shape(hl_graph *g, hl_node *n)
 {
+    const hl_norm_params *p = n->params;
     hl_shape x = hl_node_in(g, n, X)->shape;
     if (!hl_want_dtypes(g, n))
         return false;
     if (x.rank < 1 || x.dim[x.rank - 1] == 0) {
         hl_graph_fail(g, "layer_norm: %s has no elements in its last dim to normalise",
                       hl_shape_print(x).text);
+        return false;
+    }
+    if (!(p->eps >= 0) || isinf(p->eps)) {
+        hl_graph_fail(g, "layer_norm: an eps of %g is not 0 or more", (double)p->eps);
         return false;
     }
     hl_shape channels = {1, {x.dim[x.rank - 1]}};
@@ -81,8 +86,13 @@ static double layer_norm_flops(const hl_graph *g, const hl_node *n)
     return 7.0 * (double)hl_node_in(g, n, X)->count;
 }
 
+static const hl_field layer_norm_fields[] = {HL_FIELD(hl_norm_params, eps, HL_FIELD_FLOAT),
+                                             HL_FIELD_OF(hl_norm_params, activation, hl_activation_words),
+                                             {0}};
+
 const hl_op_def hl_op_layer_norm = {.name = "layer_norm",
                                     .params_size = sizeof(hl_norm_params),
+                                    .fields = layer_norm_fields,
                                     .min_in = 3,
                                     .max_in = 3,
                                     .n_out = 3,
@@ -90,6 +100,7 @@ const hl_op_def hl_op_layer_norm = {.name = "layer_norm",
                                     .precision = HL_FOLLOWS,
                                     .low_in = 1u << X,
                                     .low_out = 1u << Y,
+                                    .activation = offsetof(hl_norm_params, activation),
                                     .shape = layer_norm_shape,
                                     .gradient = layer_norm_gradient,
                                     .reference = layer_norm_reference,

@@ -14,6 +14,10 @@ int hl_op_count(void);
 const hl_op_def *hl_op_at(int index);
 const hl_op_def *hl_op_find(const char *name);
 
+/* For the tables of fields. */
+extern const hl_field hl_no_fields[];
+extern const char *const hl_activation_words[], *const hl_math_words[];
+
 /* ------------------------------------------------------------------ for gradient rules */
 
 /* Sums t over the axes that broadcasting to its shape from `shape` has repeated. */
@@ -36,8 +40,16 @@ bool hl_low_result(const hl_op_def *op, int k);
 /* For products: bias and addend (operands from `first` on) have dtype `out`, which is the operands' or f32.
  */
 bool hl_want_out(hl_graph *g, const hl_node *n, int first, hl_dtype out);
+/* Shape y of the convolution of x by w for a node with hl_conv_params; false after hl_graph_fail. */
+bool hl_conv_shape(hl_graph *g, const hl_node *n, hl_shape x, hl_shape w, hl_shape *y);
 /* A reference's activation, as of hl_relu and hl_gelu. */
 double hl_activation_reference(hl_activation activation, double x);
+/* Products of x, quantized as it comes, and integers w with a scale per row (params.h); bias and x_scale may
+ * be {0}. */
+hl_tensor hl_quantized_matmul(hl_graph *g, hl_tensor x, hl_tensor w, hl_tensor w_scale, hl_tensor bias,
+                              hl_tensor x_scale);
+hl_tensor hl_quantized_conv2d(hl_graph *g, hl_tensor x, hl_tensor w, hl_tensor w_scale, hl_tensor bias,
+                              hl_tensor x_scale, int stride, int padding);
 /* Patches of x [B,C,H,W] averaged over each cell of an adaptive [h,w] pool of the convolution's
  * output -> [B,h,w,C*kh*kw]: the pool of a convolution is a matmul of this. */
 hl_tensor hl_patch_mean(hl_graph *g, hl_tensor x, int kernel_h, int kernel_w, int stride, int padding,

@@ -97,9 +97,19 @@ typedef struct hl_matmul_params {
     hl_math math;
 } hl_matmul_params;
 
+/* out = act(s w_scale (q w^T) + bias + addend): in x f32 [M,K], w i8 [N,K], w_scale [N], bias [N] (absent:
+ * none), addend [M,N] (absent: none), x_scale [1] (absent: of each row, from its largest magnitude).
+ * q = x / s, rounded to -127..127 (base/quantize.h), with s = x_scale; q w^T is exact. */
+typedef struct hl_quantized_matmul_params {
+    int unused; /* so that activation is not at 0, which says nowhere in hl_op_def */
+    hl_activation activation;
+} hl_quantized_matmul_params;
+
 /* conv2d: in x [B,I,H,W], w [O,I,kh,kw], bias [O] or absent.
  * backward_data: in dy, w -> dx of size height x width.  backward_filter: in x, dy -> dw.
- * The first two operands share a dtype; bias and result have dtype `out`, which is theirs or f32. */
+ * The first two operands share a dtype; bias and result have dtype `out`, which is theirs or f32.
+ * quantized_conv2d: in x f32, w i8, w_scale [O], bias [O] or absent, x_scale [1] (absent: of each sample),
+ * as quantized_matmul; `out` is f32. */
 typedef struct hl_conv_params {
     int stride, padding;
     int64_t height, width; /* backward_data: of x; backward_filter: of the kernel */

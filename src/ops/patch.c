@@ -185,8 +185,17 @@ static double patch_mean_backward_flops(const hl_graph *g, const hl_node *n)
     return additions(n, hl_shape_of(g, hl_node_output(n, 0)));
 }
 
+static const hl_field patch_mean_fields[] = {HL_FIELD(hl_patch_params, kernel_h, HL_FIELD_SIZE),
+                                             HL_FIELD(hl_patch_params, kernel_w, HL_FIELD_SIZE),
+                                             HL_FIELD(hl_patch_params, stride, HL_FIELD_INT),
+                                             HL_FIELD(hl_patch_params, padding, HL_FIELD_INT),
+                                             HL_FIELD(hl_patch_params, pool_h, HL_FIELD_SIZE),
+                                             HL_FIELD(hl_patch_params, pool_w, HL_FIELD_SIZE),
+                                             {0}};
+
 const hl_op_def hl_op_patch_mean = {.name = "patch_mean",
                                     .params_size = sizeof(hl_patch_params),
+                                    .fields = patch_mean_fields,
                                     .min_in = 1,
                                     .max_in = 1,
                                     .n_out = 1,

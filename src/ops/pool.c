@@ -105,8 +105,12 @@ static double avg_pool_backward_flops(const hl_graph *g, const hl_node *n)
     return additions(hl_shape_of(g, hl_node_output(n, 0)), hl_shape_of(g, n->in[0]));
 }
 
+static const hl_field avg_pool_fields[] = {
+    HL_FIELD(hl_pool_params, height, HL_FIELD_SIZE), HL_FIELD(hl_pool_params, width, HL_FIELD_SIZE), {0}};
+
 const hl_op_def hl_op_avg_pool = {.name = "avg_pool",
                                   .params_size = sizeof(hl_pool_params),
+                                  .fields = avg_pool_fields,
                                   .min_in = 1,
                                   .max_in = 1,
                                   .n_out = 1,

@@ -13,8 +13,13 @@ static bool dropout_shape(hl_graph *g, hl_node *n)
     const hl_tensor_info *x = hl_node_in(g, n, 0);
     if (!hl_want_dtypes(g, n))
         return false;
-    if (!(p->p >= 0 && p->p < 1) || p->group < 1) {
+    if (!(p->p >= 0 && p->p < 1)) {
         hl_graph_fail(g, "dropout: p = %g is not in [0,1)", (double)p->p);
+        return false;
+    }
+    if (p->group < 1 || p->group > INT32_MAX) {
+        hl_graph_fail(g, "dropout: groups of %lld elements; must be within 1 and %d", (long long)p->group,
+                      INT32_MAX);
         return false;
     }
     hl_node_out(g, n, 0, hl_shared_dtype(g, n), x->shape);
@@ -41,8 +46,14 @@ static void dropout_gradient(hl_graph *g, const hl_node *n, const hl_tensor *dy,
         dx[0] = hl_dropout_stream(g, dy[0], p->p, p->stream, p->group);
 }
 
+static const hl_field dropout_fields[] = {HL_FIELD(hl_dropout_params, group, HL_FIELD_SIZE),
+                                          HL_FIELD(hl_dropout_params, p, HL_FIELD_FLOAT),
+                                          HL_FIELD(hl_dropout_params, stream, HL_FIELD_STREAM),
+                                          {0}};
+
 const hl_op_def hl_op_dropout = {.name = "dropout",
                                  .params_size = sizeof(hl_dropout_params),
+                                 .fields = dropout_fields,
                                  .min_in = 1,
                                  .max_in = 1,
                                  .n_out = 1,
@@ -90,8 +101,13 @@ static void normal_reference(const hl_ref_call *c)
     }
 }
 
+static const hl_field normal_fields[] = {HL_FIELD(hl_normal_params, shape, HL_FIELD_SHAPE),
+                                         HL_FIELD(hl_normal_params, stream, HL_FIELD_STREAM),
+                                         {0}};
+
 const hl_op_def hl_op_normal = {.name = "normal",
                                 .params_size = sizeof(hl_normal_params),
+                                .fields = normal_fields,
                                 .n_out = 1,
                                 .shape = normal_shape,
                                 .reference = normal_reference};

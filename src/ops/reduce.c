@@ -8,8 +8,7 @@ static bool reduce_shape(hl_graph *g, hl_node *n)
     if (!hl_want_dtypes(g, n))
         return false;
     if (p->begin < 0 || p->end <= p->begin || p->end > in.rank) {
-        hl_graph_fail(g, "reduce: axes %d..%d are not axes of %s", p->begin, p->end - 1,
-                      hl_shape_print(in).text);
+        hl_graph_fail(g, "reduce: [%d,%d) are not axes of %s", p->begin, p->end, hl_shape_print(in).text);
         return false;
     }
     for (int i = 0; i < in.rank; i++)
@@ -51,8 +50,14 @@ static double reduce_flops(const hl_graph *g, const hl_node *n)
     return (double)hl_node_in(g, n, 0)->count;
 }
 
+static const hl_field reduce_fields[] = {HL_FIELD(hl_reduce_params, begin, HL_FIELD_INT),
+                                         HL_FIELD(hl_reduce_params, end, HL_FIELD_INT),
+                                         HL_FIELD(hl_reduce_params, scale, HL_FIELD_FLOAT),
+                                         {0}};
+
 const hl_op_def hl_op_reduce = {.name = "reduce",
                                 .params_size = sizeof(hl_reduce_params),
+                                .fields = reduce_fields,
                                 .min_in = 1,
                                 .max_in = 1,
                                 .n_out = 1,
@@ -168,6 +173,7 @@ static double mse_flops(const hl_graph *g, const hl_node *n)
 }
 
 const hl_op_def hl_op_mse = {.name = "mse",
+                             .fields = hl_no_fields,
                              .min_in = 2,
                              .max_in = 2,
                              .n_out = 1,

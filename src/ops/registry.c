@@ -26,6 +26,10 @@ const hl_op_def *hl_op_find(const char *name)
     return NULL;
 }
 
+const hl_field hl_no_fields[] = {{0}};
+const char *const hl_activation_words[] = {"none", "relu", "gelu", NULL};
+const char *const hl_math_words[] = {"exact", "tf32", NULL};
+
 static bool has_bit(uint32_t bits, int k)
 {
     return bits >> (k < 31 ? k : 31) & 1;
@@ -54,7 +58,7 @@ bool hl_want_dtypes(hl_graph *g, const hl_node *n)
     hl_dtype shared = hl_shared_dtype(g, n);
     for (int k = 0; k < n->n_in; k++) {
         hl_dtype want = hl_low_operand(n->op, k) ? shared : HL_F32;
-        if (n->in[k].id && hl_node_in(g, n, k)->dtype != want) {
+        if (n->in[k].id && !has_bit(n->op->integers, k) && hl_node_in(g, n, k)->dtype != want) {
             hl_graph_fail(g, "%s: operand %d is %s, it must be %s (hl_cast converts)", n->op->name, k,
                           hl_dtype_name(hl_node_in(g, n, k)->dtype), hl_dtype_name(want));
             return false;

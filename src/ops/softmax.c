@@ -52,6 +52,7 @@ static double softmax_flops(const hl_graph *g, const hl_node *n)
 }
 
 const hl_op_def hl_op_softmax = {.name = "softmax",
+                                 .fields = hl_no_fields,
                                  .min_in = 1,
                                  .max_in = 1,
                                  .n_out = 1,

@@ -34,10 +34,11 @@ static void load(const char *path)
     backend = found;
 }
 
-/* Beside the program (or library) that this code is in, in the lib folder next to it, or one folder up. */
+/* Beside the library (or program) that this code is in; where one is installed, seen from bin; in the lib
+ * folder next to it, or one folder up. */
 static bool find(char *path, size_t size)
 {
-    static const char *const places[] = {"", "../lib/", "../"};
+    static const char *const places[] = {"", HL_LIBRARIES, "../lib/", "../"};
     Dl_info self;
     char *where = dladdr(&once, &self) ? realpath(self.dli_fname, NULL) : NULL;
     bool found = false;

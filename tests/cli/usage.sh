@@ -8,46 +8,42 @@ run 0 --help
 cp .stdout help
 run 0 help
 check 'help and --help are one' cmp -s .stdout help
-commands=$(sed -n 's/^HL_COMMAND(\([a-z]*\),.*/\1/p' "$root/src/app/commands.def")
-check 'seven commands or more' test "$(wc -w <<<"$commands")" -ge 7
+mapfile -t commands < <(sed -nE 's/^HL_(SUB)?COMMAND\(([a-z, ]*), ".*/\2/p' "$root/src/app/commands.def" | tr -d ,)
+check 'seven commands or more' test "${#commands[@]}" -ge 7
 
-# Every flag of a command's source stands in its help. A command is a file, or a folder with that file in it.
+# Every flag of a command's source stands in its help. A command is a file, or a folder with that file, or that of its
+# second word, in it.
 flags_in() {
     local source=$root/src/app/$1.c
-    [ -e "$source" ] || source=$root/src/app/$1/$1.c
-    sed -n 's/.*{"\([a-z-]*\)", HL_FLAG_.*/\1/p' "$source"
+    [ -e "$source" ] || source=$root/src/app/$1/${2:-$1}.c
+    sed -n "/int hl_command_${1}${2:+_$2}(/,/^}/s/.*{\"\([a-z-]*\)\", HL_FLAG_.*/\1/p" "$source"
 }
 
-for command in $commands; do
+for command in "${commands[@]}"; do
+    read -ra words <<<"$command"
     run 0 --help
     prints "^  $command "
-    run 0 "$command" --help
+    run 0 "${words[@]}" --help
     prints "^usage: hl $command "
     check "$command --help: nothing on stderr" test ! -s .stderr
-    [ "$command" = data ] && continue
-    check "$command has flags" test -n "$(flags_in "$command")"
-    for flag in $(flags_in "$command"); do
+    check "$command has flags" test -n "$(flags_in "${words[@]}")"
+    for flag in $(flags_in "${words[@]}"); do
         prints "^  --$flag( |$)"
     done
-    run 0 "$command" nonsense --help extra
+    run 0 "${words[@]}" nonsense --help extra
     prints "^usage: hl $command "
     case $command in
     devices | ops) bad 'too many arguments' "$command" x ;;
-    *) bad 'an argument is missing' "$command" ;;
+    *) bad 'an argument is missing' "${words[@]}" ;;
     esac
-    bad "unknown flag '--frobnicate'" "$command" x --frobnicate
-    bad "unknown flag '-x'" "$command" -x
+    bad "unknown flag '--frobnicate'" "${words[@]}" x --frobnicate
+    bad "unknown flag '-x'" "${words[@]}" -x
+    bad 'there is no such form of --help; there are --help=man' "${words[@]}" --help=html
 done
-for command in info export; do
-    run 0 data "$command" --help
-    prints "^usage: hl data $command "
-    bad 'an argument is missing' data "$command"
-done
-run 0 data info --help
-prints '^  --json '
-run 0 data export --help
-prints '^  --output '
-prints '^  --overwrite '
+bad 'there is no such form of --help' --help=
+run 0 data --help
+prints '^  data info '
+check 'of a group: its commands alone' test "$(grep -c '^  ' .stdout)" -eq "$(grep -c '^HL_SUBCOMMAND(data' "$root/src/app/commands.def")"
 
 check 'no command: exit 2, help on stderr' run 2
 check 'no command: nothing on stdout' test ! -s .stdout
@@ -55,7 +51,9 @@ bad "there is no command 'trian'; did you mean 'train'\?" trian
 bad "there is no command 'zzzzzz' \(see hl --help\)" zzzzzz
 bad "did you mean '--resume'\?" train "$tiny" --resum auto
 bad "did you mean '--episodes'\?" eval x --episode 3
-bad "data has no 'ifno'; did you mean 'info'\?" data ifno
+bad "there is no command 'data ifno'; did you mean 'data info'\?" data ifno
+bad "there is no command 'info'" info
+bad "there is no command 'datainfo'; did you mean 'data info'\?" datainfo
 bad 'an argument is missing' data
 bad 'too many arguments' data info a b
 bad '--output is missing' data export "$tiny"

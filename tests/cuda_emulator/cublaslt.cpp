@@ -59,6 +59,18 @@ static bool is_epilogue(int epilogue)
     }
 }
 
+/* Integers of eight bits, summed in 32: the first operand transposed and the second not, columns apart and both
+ * dimensions of the first a multiple of four. */
+static bool is_integer(const product &p, const matrices &m)
+{
+    bool types = p.compute == CUBLAS_COMPUTE_32I && p.scale == CUDA_R_32I && m.a.type == CUDA_R_8I &&
+                 m.b.type == CUDA_R_8I && m.c.type == CUDA_R_32I && m.d.type == CUDA_R_32I;
+    bool fours = m.a.ld % 4 == 0 && m.b.ld % 4 == 0 && m.c.ld % 4 == 0 && m.d.ld % 4 == 0 && m.a.rows % 4 == 0 &&
+                 m.a.cols % 4 == 0;
+    return types && fours && has_transposed(p, 0) && !has_transposed(p, 1) && p.epilogue == CUBLASLT_EPILOGUE_DEFAULT &&
+           m.a.order == CUBLASLT_ORDER_COL && m.b.order == CUBLASLT_ORDER_COL && m.d.order == CUBLASLT_ORDER_COL;
+}
+
 /* The rows of the library's table of types that are for a scale in f32: a result is of the type of its
  * operands, or f32, and the bias is of the result's. */
 static bool has_types(const product &p, const matrices &m)
@@ -66,6 +78,8 @@ static bool has_types(const product &p, const matrices &m)
     bool fast = p.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
     bool exact = p.compute == CUBLAS_COMPUTE_32F || p.compute == CUBLAS_COMPUTE_32F_PEDANTIC;
     bool bias = p.bias_type == -1 || p.bias_type == m.d.type;
+    if (m.a.type == CUDA_R_8I)
+        return is_integer(p, m);
     return (exact || (fast && m.a.type == CUDA_R_32F)) && p.scale == CUDA_R_32F &&
            number_bytes((cudaDataType_t)m.a.type) && m.a.type == m.b.type && m.c.type == m.d.type &&
            (m.d.type == m.a.type || m.d.type == CUDA_R_32F) &&
@@ -177,7 +191,7 @@ struct operation {
     matrices m;
     const void *a, *b, *c;
     void *d;
-    float alpha, beta;
+    double alpha, beta;
     void *workspace;
     size_t workspace_bytes;
 };
@@ -203,9 +217,9 @@ static std::vector<double> lines_of(const void *data, const layout &l, int64_t b
     std::vector<double> packed((size_t)(lines * terms));
     for (int64_t i = 0; i < lines; i++)
         for (int64_t k = 0; k < terms; k++) {
-            float x = number_get(data, (cudaDataType_t)l.type,
+            double x = number_get(data, (cudaDataType_t)l.type,
                                  batch * l.stride + (by_rows ? offset(l, i, k) : offset(l, k, i)));
-            packed[(size_t)(i * terms + k)] = tf32 ? number_tf32(x) : x;
+            packed[(size_t)(i * terms + k)] = tf32 ? number_tf32((float)x) : x;
         }
     return packed;
 }
@@ -244,10 +258,10 @@ static void multiply(const operation &o, int64_t batch)
         for (int64_t row = 0; row < (int64_t)d.rows; row++) {
             double x = o.alpha * dot(&a[(size_t)(row * terms)], &b[(size_t)(col * terms)], terms);
             if (o.beta != 0)
-                x += (double)o.beta * number_get(o.c, type, batch * o.m.c.stride + offset(o.m.c, row, col));
+                x += o.beta * number_get(o.c, type, batch * o.m.c.stride + offset(o.m.c, row, col));
             if (o.p.epilogue & CUBLASLT_EPILOGUE_BIAS)
                 x += number_get(o.p.bias, type, row);
-            number_set(o.d, type, batch * d.stride + offset(d, row, col), (float)activated(o.p.epilogue, x));
+            number_set(o.d, type, batch * d.stride + offset(d, row, col), activated(o.p.epilogue, x));
         }
 }
 
@@ -267,6 +281,12 @@ static void run(const operation &o)
         memset(o.workspace, 0xff, o.workspace_bytes);
     for (int64_t batch = 0; batch < o.m.d.batches; batch++)
         multiply(o, batch);
+}
+
+/* A host scalar of the product's type. */
+static double scalar(const product &p, const void *value)
+{
+    return p.scale == CUDA_R_32I ? *static_cast<const int32_t *>(value) : *static_cast<const float *>(value);
 }
 
 static bool is_aligned(const void *p, uint32_t bytes)
@@ -292,11 +312,13 @@ extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmul
                    b,
                    c,
                    d,
-                   *static_cast<const float *>(alpha),
-                   *static_cast<const float *>(beta),
+                   0,
+                   0,
                    workspace,
                    0};
     cublasStatus_t status = check(o.p, o.m);
+    o.alpha = scalar(o.p, alpha);
+    o.beta = scalar(o.p, beta);
     if (!status && algo) {
         uint64_t needed = 0;
         const algorithm &in = inside<const algorithm>(algo);
@@ -310,7 +332,8 @@ extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmul
     }
     if (status)
         return status;
-    const uint32_t operand_bytes = (uint32_t)number_bytes((cudaDataType_t)o.m.a.type);
+    const bool integers = o.m.a.type == CUDA_R_8I;
+    const uint32_t operand_bytes = integers ? 4 : (uint32_t)number_bytes((cudaDataType_t)o.m.a.type);
     const uint32_t result_bytes = (uint32_t)number_bytes((cudaDataType_t)o.m.d.type);
     bool needs_bias = o.p.epilogue & CUBLASLT_EPILOGUE_BIAS;
     if (!is_aligned(a, operand_bytes) || !is_aligned(b, operand_bytes) || !is_aligned(d, result_bytes) ||

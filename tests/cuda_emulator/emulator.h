@@ -232,6 +232,14 @@ inline unsigned __umulhi(unsigned a, unsigned b)
 {
     return (unsigned)((uint64_t)a * b >> 32);
 }
+/* c and the four products of the bytes of a and b */
+inline int __dp4a(int a, int b, int c)
+{
+    for (int i = 0; i < 4; i++)
+        c += (int8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
+    return c;
+}
+
 inline int __popc(unsigned x)
 {
     return __builtin_popcount(x);

@@ -12,11 +12,19 @@
 /* 0: not one that is emulated */
 inline size_t number_bytes(cudaDataType_t type)
 {
-    return type == CUDA_R_32F ? 4 : type == CUDA_R_16F || type == CUDA_R_16BF ? 2 : 0;
+    return type == CUDA_R_32F || type == CUDA_R_32I    ? 4
+           : type == CUDA_R_16F || type == CUDA_R_16BF ? 2
+           : type == CUDA_R_8I                         ? 1
+                                                       : 0;
 }
 
-inline float number_get(const void *data, cudaDataType_t type, int64_t i)
+/* In double, which holds integers of 32 bits. */
+inline double number_get(const void *data, cudaDataType_t type, int64_t i)
 {
+    if (type == CUDA_R_8I)
+        return static_cast<const int8_t *>(data)[i];
+    if (type == CUDA_R_32I)
+        return static_cast<const int32_t *>(data)[i];
     if (type == CUDA_R_16F)
         return hl_f16_to_float(static_cast<const uint16_t *>(data)[i]);
     if (type == CUDA_R_16BF)
@@ -24,9 +32,12 @@ inline float number_get(const void *data, cudaDataType_t type, int64_t i)
     return static_cast<const float *>(data)[i];
 }
 
-inline void number_set(void *data, cudaDataType_t type, int64_t i, float value)
+inline void number_set(void *data, cudaDataType_t type, int64_t i, double number)
 {
-    if (type == CUDA_R_16F)
+    const float value = (float)number;
+    if (type == CUDA_R_32I)
+        static_cast<int32_t *>(data)[i] = (int32_t)number;
+    else if (type == CUDA_R_16F)
         static_cast<uint16_t *>(data)[i] = hl_float_to_f16(value);
     else if (type == CUDA_R_16BF)
         static_cast<uint16_t *>(data)[i] = hl_float_to_bf16(value);

@@ -5,6 +5,7 @@
 #define HL_TESTS_OPS_CASES_H
 
 #include "ops/ops.h"
+#include "run/params.h"
 
 typedef struct hl_case {
     const char *name; /* NULL ends a list */
@@ -31,6 +32,13 @@ static inline hl_tensor case_input(hl_graph *g, const char *name, int rank, int6
                                    int64_t d)
 {
     return hl_input(g, name, HL_F32, rank, (int64_t[]){a, b, c, d});
+}
+
+/* Integers of eight bits, which the harness fills: they are parameters always. */
+static inline hl_tensor case_integers(hl_graph *g, hl_params *params, const char *name, int rank, int64_t a,
+                                      int64_t b, int64_t c, int64_t d)
+{
+    return hl_param_leaf(g, params, name, HL_I8, (hl_shape){rank, {a, b, c, d}});
 }
 
 #endif

@@ -76,6 +76,8 @@ static double direction(const char *name, int64_t i)
 
 static double element(const void *data, hl_dtype dtype, int64_t i)
 {
+    if (dtype == HL_I8)
+        return ((const int8_t *)data)[i];
     if (dtype == HL_F32)
         return ((const float *)data)[i];
     uint16_t bits = ((const uint16_t *)data)[i];
@@ -225,6 +227,18 @@ static void check_lowered(const hl_op_def *op, const hl_case *c, const hl_graph 
         check_kernels(op->name, c, g, params, &want, v);
     hl_reference_free(&want);
     hl_graph_free(g);
+}
+
+/* Integers have no initial values of their own: all of -128..127, from the name. */
+static void fill_integers(hl_params *params)
+{
+    for (int i = 0; i < hl_params_count(params); i++) {
+        hl_param_info p = hl_params_at(params, i);
+        for (int64_t k = 0; p.dtype == HL_I8 && k < p.count; k++)
+            ((int8_t *)p.bytes)[k] = (int8_t)fmin(127, floor(128 * value_at(p.name, k)));
+        if (p.dtype == HL_I8)
+            hl_params_touch(params, i);
+    }
 }
 
 /* Parameters as they are before a session updates them, to start every backend from the same. */
@@ -390,7 +404,10 @@ static void run_case(const hl_op_def *op, const hl_case *c)
     }
     expanded = hl_pass_differentiate(g);
     point at = {params, 0};
-    if (hl_params_materialize(params, &err) != HL_OK || hl_graph_error(expanded) ||
+    bool ready = hl_params_materialize(params, &err) == HL_OK;
+    if (ready)
+        fill_integers(params);
+    if (!ready || hl_graph_error(expanded) ||
         hl_reference_run(expanded, leaf_value, &at, hl_params_seed(params), 0, &want, &err) != HL_OK) {
         fail(op->name, c, "%s", hl_graph_error(expanded) ? hl_graph_error(expanded) : err.message);
         goto done;

@@ -1,6 +1,6 @@
 /* The layout of a file far larger than this machine, in little memory; and libhdf5 kept quiet. */
 #include "base/error.h"
-#include "base/hdf5.h"
+#include "io/hdf5.h"
 #include "base/memory.h"
 #include "io/checkpoint_layout.h"
 

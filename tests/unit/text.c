@@ -137,6 +137,14 @@ static void test_excerpt(void **state)
     memset(stray, 0x80, sizeof stray);
     stray[sizeof stray - 1] = 0;
     assert_string_equal(hl_excerpt_of(stray).text, "...");
+    char name[130];
+    memset(name, 'n', sizeof name);
+    name[129] = 0; /* one more than there is room for */
+    assert_int_equal(strlen(hl_long_excerpt_of(name).text), 131);
+    assert_string_equal(hl_long_excerpt_of(name).text + 127, "n...");
+    name[128] = 0;
+    assert_string_equal(hl_long_excerpt_of(name).text, name);
+    assert_string_equal(hl_long_excerpt_of("a\x1b").text, "a?");
 }
 
 static void test_parse_size(void **state)

@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "base/yaml.h"
+#include "io/yaml.h"
 
 #include "tests/temporary.h"
 

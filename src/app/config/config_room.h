@@ -4,7 +4,7 @@
 
 #include "app/config/config.h"
 #include "base/text.h"
-#include "base/yaml.h"
+#include "io/yaml.h"
 
 typedef enum hl_config_type {
     HL_CONFIG_TYPE_GROUP, /* a group's path and help; the lines after it until its end are its keys */

@@ -1,6 +1,5 @@
 /* hl data check: every fault of a data set. */
 #include "app/command.h"
-#include "app/data/data.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -59,7 +58,7 @@ static void print_result(const json_t *result)
            (long long)number(result, "warnings"));
 }
 
-int hl_data_check_command(int argc, char **argv)
+int hl_command_data_check(int argc, char **argv)
 {
     bool json = false;
     const hl_flag flags[] = {{"json", HL_FLAG_BOOL, &json, NULL, "print JSON"}, {0}};

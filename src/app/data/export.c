@@ -1,6 +1,5 @@
 /* hl data export: the simulated world's demonstrations, in a layout of real ones. */
 #include "app/command.h"
-#include "app/data/data.h"
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -228,7 +227,7 @@ static const char *choose(exporter *e, const char *format, const char *compress)
     return e->output ? NULL : "--output is missing";
 }
 
-int hl_data_export(int argc, char **argv)
+int hl_command_data_export(int argc, char **argv)
 {
     exporter e = {0};
     const char *format = "robomimic", *compress = NULL;

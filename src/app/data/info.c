@@ -1,6 +1,5 @@
 /* hl data info: what is in a file of demonstrations. */
 #include "app/command.h"
-#include "app/data/data.h"
 #include "base/json.h"
 #include "data/describe.h"
 
@@ -49,7 +48,7 @@ static void print_description(const json_t *d)
     }
 }
 
-int hl_data_info(int argc, char **argv)
+int hl_command_data_info(int argc, char **argv)
 {
     bool json = false;
     const hl_flag flags[] = {{"json", HL_FLAG_BOOL, &json, NULL, "print JSON"}, {0}};

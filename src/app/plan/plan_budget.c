@@ -102,7 +102,7 @@ static hl_status parameter_bytes(const hl_config *cfg, size_t *bytes, hl_error *
 {
     hl_model_options model = hl_config_model(cfg);
     hl_params *params = hl_params_new(0);
-    hl_status status = params ? hl_setup_declare(&model, params, err)
+    hl_status status = params ? hl_setup_declare(&model, true, params, err)
                               : hl_fail(err, HL_ERR_MEMORY, "no memory for a list of parameters");
     *bytes = 0;
     for (int i = 0; status == HL_OK && i < hl_params_count(params); i++)

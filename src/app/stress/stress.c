@@ -102,7 +102,7 @@ static int64_t count_parameters(const hl_config *cfg)
     hl_model_options model = hl_config_model(cfg);
     hl_params *params = hl_params_new(cfg->seed);
     int64_t sum = 0;
-    if (params && hl_setup_declare(&model, params, &err) == HL_OK)
+    if (params && hl_setup_declare(&model, true, params, &err) == HL_OK)
         for (int i = 0; i < hl_params_count(params); i++)
             sum += hl_params_at(params, i).count;
     hl_params_free(params);

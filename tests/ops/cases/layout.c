@@ -218,7 +218,7 @@ const hl_case cases_pad[] = {
     {"only zeros", build_pad, .size = {2, 3, 0, 0, 0, 1, 2, 1}},
     {"empty", build_pad, .size = {2, 0, 3, 0, 0, 1, 2, 1}},
     {"negative", build_pad, .size = {1, 3, 0, 0, 0, 0, -1, 2},
-     .error = "pad: -1 before and 2 after; both must be 0"},
+     .error = "pad: -1 before and 2 after; both must be within 0"},
     {"no such axis", build_pad, .size = {1, 3, 0, 0, 0, -2, 1, 2}, .error = "pad: [3] has no axis -1"},
     {0},
 };

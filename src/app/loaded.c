@@ -1,0 +1,80 @@
+#include "app/loaded.h"
+
+#include "app/policy.h"
+#include "base/error.h"
+#include "base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* .safetensors files are a length and then JSON. */
+hl_status hl_loaded_is_exported(const char *path, bool *exported, hl_error *err)
+{
+    enum { LENGTH = 8 };
+    char begin[LENGTH + 1];
+    int fd;
+    uint64_t size;
+    hl_status status = hl_file_open(path, &fd, &size, err);
+    if (status != HL_OK)
+        return status;
+    *exported = false;
+    if (size >= sizeof begin) {
+        status = hl_file_read(fd, path, 0, begin, sizeof begin, err);
+        *exported = status == HL_OK && begin[LENGTH] == '{';
+    }
+    close(fd);
+    return status;
+}
+
+static hl_status open_exported(hl_loaded *l, const char *path, int n, char *const *overrides, hl_error *err)
+{
+    char name[512];
+    l->exported = hl_model_open(path, err);
+    const char *config = l->exported ? hl_model_about(l->exported, "config") : NULL;
+    if (!l->exported)
+        return err->status;
+    if (!config)
+        return hl_fail(err, HL_ERR_DATA, "%s: it does not tell its configuration; export it with hl export",
+                       path);
+    snprintf(name, sizeof name, "%s: its configuration", path);
+    hl_status status = hl_config_parse_text(&l->trained.config, config, name, n, overrides, err);
+    if (status != HL_OK)
+        return status;
+    const char *step = hl_model_about(l->exported, "step");
+    l->trained.step = step ? strtoull(step, NULL, 10) : 0;
+    l->trained.model = hl_config_model(&l->trained.config);
+    return HL_OK;
+}
+
+hl_status hl_loaded_open(hl_loaded *l, const char *path, int n_overrides, char *const *overrides,
+                         hl_error *err)
+{
+    bool exported;
+    *l = (hl_loaded){0};
+    hl_status status = hl_loaded_is_exported(path, &exported, err);
+    if (status == HL_OK && exported)
+        status = open_exported(l, path, n_overrides, overrides, err);
+    else if (status == HL_OK)
+        status = hl_trained_load(&l->trained, path, n_overrides, overrides, err);
+    if (status != HL_OK)
+        hl_loaded_close(l);
+    return status;
+}
+
+void hl_loaded_close(hl_loaded *l)
+{
+    hl_model_free(l->exported);
+    hl_trained_free(&l->trained);
+    *l = (hl_loaded){0};
+}
+
+hl_policy *hl_loaded_policy(const hl_loaded *l, const hl_policy_options *options, hl_error *err)
+{
+    const hl_trained *t = &l->trained;
+    hl_policy_options own = *options;
+    own.precision = HL_PRECISION_FP32;
+    return l->exported ? hl_policy_new(l->exported, &own, err)
+                       : hl_trained_policy(t->params, &t->model, &t->normalization, options, true, err);
+}

@@ -1,0 +1,14 @@
+/* What an exported file says of itself, for who reads it and who writes it. */
+#ifndef HL_DEPLOY_MODEL_H
+#define HL_DEPLOY_MODEL_H
+
+#include "hl.h"
+
+#define HL_MODEL_FORMAT "hl-model"
+/* Of what is written, and the newest that is read. */
+enum { HL_MODEL_FORMAT_VERSION = 1 };
+
+/* "int8": some weights are; sessions run in fp32 around them. */
+#define HL_MODEL_INT8 "int8"
+
+#endif
