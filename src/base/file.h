@@ -55,6 +55,9 @@ hl_status hl_file_mkdirs(const char *path, hl_error *err);
 /* Makes link_path a symbolic link to target, replacing what stands there by rename. A relative target
  * is relative to link_path's directory. */
 hl_status hl_file_symlink(const char *target, const char *link_path, hl_error *err);
+/* Gives a file another name, where it replaces what is there, and syncs the directory: where only that fails
+ * the name is given, which the message says. Both are in one file system. */
+hl_status hl_file_rename(const char *from, const char *to, hl_error *err);
 /* Removes a file; one that is not there is an error. */
 hl_status hl_file_remove(const char *path, hl_error *err);
 /* Removes the "*.tmp" sibling that a killed hl_file_replace left; not one that a live writer holds. */

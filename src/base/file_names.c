@@ -112,6 +112,16 @@ hl_status hl_file_symlink(const char *target, const char *link_path, hl_error *e
     return status == HL_OK ? hl_file_sync_directory_of(link_path, err) : status;
 }
 
+hl_status hl_file_rename(const char *from, const char *to, hl_error *err)
+{
+    if (hl_sys_rename(from, to) != 0)
+        return hl_file_fail(err, to, "rename what was written beside it to it", errno);
+    hl_status status = hl_file_sync_directory_of(to, err);
+    if (status != HL_OK)
+        (void)hl_fail_prefix(err, "%s: is written, but might not survive a loss of power", to);
+    return status;
+}
+
 hl_status hl_file_remove(const char *path, hl_error *err)
 {
     return hl_sys_unlink(path) == 0 ? HL_OK : hl_file_fail(err, path, "remove it", errno);

@@ -158,7 +158,7 @@ bad '^hl: .a.b=c.: ' inspect $checkpoint a.b=c
 bad 'found shape \[12,|found shape \[4,' eval $checkpoint model.compressed=15
 bad "override 'no.such=1'" eval $checkpoint no.such=1
 bad 'it is the checkpoint' export $checkpoint --to run/last.h5
-bad 'the only format is .h5' export $checkpoint --to model.onnx
+bad 'ends in .safetensors, .onnx or .h5' export $checkpoint --to model.pt
 check 'nothing was made of damaged files' test ! -e new -a ! -e model.h5 -a ! -e act.h5
 
 # A damaged checkpoint in a run: auto passes over it, and says so; when none is left it is an error.
@@ -255,7 +255,7 @@ refuses_observation '^hl: bad-obs.h5: cannot read it: Is a directory'
 bad '^hl: nowhere/act.h5' infer run/last.h5 --input obs.h5 --output nowhere/act.h5
 bad '^hl: run: ' infer run/last.h5 --input obs.h5 --output run
 bad 'it is the input, which would be lost' infer run/last.h5 --input obs.h5 --output obs.h5
-bad 'it is the checkpoint, which would be lost' infer run/last.h5 --input obs.h5 --output run/step-000020.h5
+bad 'it is the model, which would be lost' infer run/last.h5 --input obs.h5 --output run/step-000020.h5
 untouched 'actions of before' act.h5 "$act_before"
 check 'no temporary is left' test -z "$(find . -name '*.tmp')"
 

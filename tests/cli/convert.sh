@@ -6,7 +6,7 @@ run 0 data export "$tiny" --output demos.hdf5
 "$tool" observations demos.hdf5 obs.h5 0 1
 run 0 train "$tiny" model.history=2 train.steps=7
 cp "$tiny" model.yaml
-run 0 export run/last.h5 --to model.h5
+run 0 export run/last.h5 --to model.h5 --with-decoder --samples 4 --episodes 0
 
 # ---------------------------------------------------------------- there and back
 

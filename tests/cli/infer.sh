@@ -44,7 +44,7 @@ for sense in visual depth audio tactile proprioceptive; do
 done
 
 # Flat rows are images too, and the model without optimizer state acts as the whole checkpoint does.
-run 0 export run/last.h5 --to model.h5
+run 0 export run/last.h5 --to model.h5 --with-decoder --samples 4 --episodes 0
 check 'the model is smaller' test "$(stat -Lc %s model.h5)" -lt $(($(stat -Lc %s run/last.h5) / 2))
 run 0 infer model.h5 --input both.h5 --output model.act
 check 'the exported model acts the same' cmp both.act model.act

@@ -1,0 +1,118 @@
+#include "app/export/write.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "export/onnx.h"
+#include "export/write.h"
+#include "io/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+hl_status hl_export_format_of(const char *path, hl_export_format *format, hl_error *err)
+{
+    static const char *const suffixes[HL_EXPORT_FORMATS] = {".h5", ".safetensors", ".onnx"};
+    const size_t n = strlen(path);
+    for (int f = 0; f < HL_EXPORT_FORMATS; f++) {
+        const size_t m = strlen(suffixes[f]);
+        *format = (hl_export_format)f;
+        if (n > m && !strcmp(path + n - m, suffixes[f]) && path[n - m - 1] != '/')
+            return HL_OK;
+    }
+    return hl_fail(err, HL_ERR_USAGE,
+                   "--to %s: a name ends in .safetensors, .onnx or .h5, which says what is written", path);
+}
+
+hl_status hl_export_precision_named(const char *name, hl_export_precision *out, hl_error *err)
+{
+    static const hl_export_precision all[] = {{"fp32", HL_PRECISION_FP32, false},
+                                              {"bf16", HL_PRECISION_BF16, false},
+                                              {"fp16", HL_PRECISION_FP16, false},
+                                              {"int8", HL_PRECISION_FP32, true}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        *out = all[i];
+        if (!strcmp(name, all[i].name))
+            return HL_OK;
+    }
+    return hl_fail(err, HL_ERR_USAGE, "--precision %s: it is fp32, bf16, fp16 or int8", name);
+}
+
+/* ------------------------------------------------------------------ .h5 */
+
+/* Of the trained model's parameters those that are exported, where they lie. */
+static hl_status select_parameters(const hl_trained *t, bool decoder, hl_params *to, hl_error *err)
+{
+    hl_status status = hl_params_materialize(t->params, err);
+    for (int i = 0; i < hl_params_count(t->params) && status == HL_OK; i++) {
+        const hl_param_info p = hl_params_at(t->params, i);
+        int index;
+        const bool decodes = !strncmp(p.name, HL_MODEL_DECODER ".", sizeof HL_MODEL_DECODER);
+        if (p.role == HL_PARAMETER && (decoder || !decodes))
+            status = hl_params_map(to, p.name, p.dtype, p.shape, p.bytes, &index, err);
+    }
+    return status;
+}
+
+hl_status hl_export_checkpoint(const char *to, const char *from, const hl_trained *t, bool decoder,
+                               hl_error *err)
+{
+    hl_checkpoint *c = NULL;
+    hl_params *params = hl_params_new(hl_params_seed(t->params));
+    hl_status status = params ? select_parameters(t, decoder, params, err)
+                              : hl_fail(err, HL_ERR_MEMORY, "no memory to export %s", from);
+    if (status == HL_OK)
+        status = hl_checkpoint_open(from, &c, err);
+    if (status == HL_OK)
+        status = hl_checkpoint_write(to, params, hl_checkpoint_meta_of(c), HL_CHECKPOINT_PARAMETERS_ONLY,
+                                     err);
+    hl_checkpoint_close(c);
+    hl_params_free(params);
+    return status;
+}
+
+/* ------------------------------------------------------------------ .safetensors and .onnx */
+
+enum { TEXTS = 4 };
+
+/* What every exported model tells of itself besides its graph. config: hl_free. */
+static hl_status about(const char *from, const hl_trained *t, const hl_export_precision *numbers, char *step,
+                       size_t step_size, char **config, hl_safetensors_text texts[TEXTS], hl_error *err)
+{
+    *config = hl_config_print(&t->config);
+    if (!*config)
+        return hl_fail(err, HL_ERR_MEMORY, "no memory for the configuration of %s", from);
+    const char *slash = strrchr(from, '/');
+    snprintf(step, step_size, "%" PRIu64, t->step);
+    texts[0] = (hl_safetensors_text){"exported_from", slash ? slash + 1 : from};
+    texts[1] = (hl_safetensors_text){"step", step};
+    texts[2] = (hl_safetensors_text){"config", *config};
+    texts[3] = (hl_safetensors_text){"numbers", numbers->name};
+    return HL_OK;
+}
+
+hl_status hl_export_model(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
+                          const hl_export_precision *numbers, hl_error *err)
+{
+    char step[24], *config = NULL;
+    hl_safetensors_text texts[TEXTS];
+    hl_status status = about(from, t, numbers, step, sizeof step, &config, texts, err);
+    if (status == HL_OK) /* the file itself says in which numbers it is */
+        status = hl_model_write(to, s->graph[0], s->graph[1], s->params, numbers->precision, TEXTS - 1, texts,
+                                err);
+    hl_free(config);
+    return status;
+}
+
+hl_status hl_export_onnx(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
+                         const hl_export_precision *numbers, hl_error *err)
+{
+    char step[24], *config = NULL;
+    hl_safetensors_text texts[TEXTS];
+    hl_status status = about(from, t, numbers, step, sizeof step, &config, texts, err);
+    const hl_onnx_options o = {.precision = numbers->precision, .n_metadata = TEXTS, .metadata = texts};
+    if (status == HL_OK)
+        status = hl_onnx_write(to, s->graph[0], s->graph[1], s->params, &o, err);
+    hl_free(config);
+    return status;
+}

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# hl export: the same model in every format and precision, and the proof of it.
+. "$(dirname "$0")/lib.sh"
+
+run 0 data export "$tiny" --output demos.hdf5
+run 0 train "$tiny" model.history=2 model.head.smoothing=0.3 train.steps=30
+"$tool" observations demos.hdf5 seen.h5 0 1
+
+actions() { # MODEL OUTPUT
+    run 0 infer "$1" --input seen.h5 --output "$2"
+    "$tool" print "$2" action >"$2.txt"
+}
+
+# near A B LIMIT: no number of two lists is farther off.
+near() {
+    paste "$1" "$2" | python3 -c 'import sys
+pairs = [[float.fromhex(x) if "x" in x else float(x) for x in line.split()] for line in sys.stdin]
+assert pairs and all(abs(a - b) <= float(sys.argv[1]) for a, b in pairs), max(abs(a - b) for a, b in pairs)' "$3"
+}
+
+# figure FILE KEY...: a number of a report.
+figure() {
+    python3 -c 'import json, sys
+at = json.load(open(sys.argv[1]))
+for key in sys.argv[2:]:
+    at = at[int(key)] if isinstance(at, list) else at[key]
+print(at)' "$@"
+}
+
+actions run/last.h5 checkpoint.act
+for precision in fp32 bf16 fp16 int8; do
+    declare -A limit=([fp32]=1e-5 [bf16]=0.1 [fp16]=0.01 [int8]=0.1)
+    model=$precision.safetensors
+    run 0 export run/last.h5 --to $model --precision $precision --samples 20 --episodes 2
+    prints "^$model \($precision\) against run/last.h5"
+    prints 'action +largest error .*cosine'
+    prints 'success \(reach\)'
+    check 'the report is JSON' valid_json $model.parity.json
+    check 'nothing unproven is left' test ! -e $model.unproven
+    actions $model $precision.act
+    check "actions in $precision" near checkpoint.act.txt $precision.act.txt "${limit[$precision]}"
+    check 'the report tells the same' near <(figure $model.parity.json action max_error) <(echo 0) \
+        "${limit[$precision]}"
+    run 0 eval $model --episodes 2
+    prints 'of 2 unseen episodes'
+    prints 'not measured: an exported model only acts'
+    run 0 inspect $model
+    prints "precision +$precision"
+    prints 'input +history +\[1,2,'
+    run 0 inspect $model --json
+    check 'JSON' valid_json .stdout
+done
+check 'bf16 is smaller' test "$(stat -c %s bf16.safetensors)" -lt "$(stat -c %s fp32.safetensors)"
+check 'there are fewer parameters' \
+    test "$(figure fp32.safetensors.parity.json after parameters)" -lt "$(figure fp32.safetensors.parity.json before parameters)"
+check 'what stays in floats is listed' \
+    test "$(figure int8.safetensors.parity.json layers 0 weight)" != ''
+
+# Calibrated on the training data, or on files.
+run 0 export run/last.h5 --to c.safetensors --precision int8 --calibrate train --samples 20 --episodes 0 --json
+check 'JSON on stdout' valid_json .stdout
+check 'operands have scales' test "$(figure c.safetensors.parity.json layers 1 operand_scale)" != None
+run 0 export run/last.h5 --to c.safetensors --precision int8 --calibrate train --range largest --samples 20 --episodes 0
+actions c.safetensors c.act
+check 'actions with calibrated operands' near checkpoint.act.txt c.act.txt 0.2
+
+# Exported twice it is the same file.
+run 0 export run/last.h5 --to again.safetensors --samples 4 --episodes 0
+check 'bit-identical' cmp again.safetensors fp32.safetensors
+
+# --max-error decides whether there is a file at all.
+run 1 export run/last.h5 --to no.safetensors --precision int8 --max-error 1e-9 --samples 4 --episodes 0
+says 'no.safetensors was not written'
+prints 'FAIL'
+check 'it was not written' test ! -e no.safetensors -a ! -e no.safetensors.unproven
+check 'its report was' valid_json no.safetensors.parity.json
+check 'and says so' test "$(figure no.safetensors.parity.json pass)" = False
+run 0 export run/last.h5 --to yes.safetensors --max-error 1e-4 --samples 4 --episodes 0
+
+# ONNX
+for precision in fp32 fp16 int8; do
+    run 0 export run/last.h5 --to m.onnx --precision $precision --samples 4 --episodes 0
+    says 'for TensorRT'
+    check 'trtexec' grep -q '^ *trtexec --onnx=m.onnx' .stderr
+    check 'there is a model' test -s m.onnx
+    check 'and nothing besides' test ! -e m.onnx.unproven
+done
+
+# A checkpoint without what only training needs.
+run 0 export run/last.h5 --to slim.h5 --samples 4 --episodes 0
+run 0 export run/last.h5 --to whole.h5 --with-decoder --samples 4 --episodes 0
+check 'the decoder goes' test "$(stat -c %s slim.h5)" -lt "$(stat -c %s whole.h5)"
+actions slim.h5 slim.act
+check 'and nothing that acts' cmp slim.act.txt checkpoint.act.txt
+run 0 eval slim.h5 --episodes 1
+prints 'not measured: it was exported without its decoder'
+bad 'nothing to measure' eval slim.h5 data.format=robomimic data.files='[demos.hdf5]'
+
+# What makes no sense.
+bad '\-\-to is missing' export run/last.h5
+bad 'ends in .safetensors, .onnx or .h5' export run/last.h5 --to model.pt
+bad 'ends in .safetensors, .onnx or .h5' export run/last.h5 --to .onnx
+bad 'it is fp32, bf16, fp16 or int8' export run/last.h5 --to m.onnx --precision int4
+bad 'checkpoints \(.h5\) are in fp32' export run/last.h5 --to m.h5 --precision bf16
+bad 'for --precision int8' export run/last.h5 --to m.onnx --calibrate train
+bad 'give --calibrate too' export run/last.h5 --to m.onnx --precision int8 --range largest
+bad 'it is largest or percentile' export run/last.h5 --to m.onnx --precision int8 --calibrate train --range all
+bad '\-\-max-error 0: it is a number above 0' export run/last.h5 --to m.onnx --max-error 0
+bad '\-\-max-error x: it is a number above 0' export run/last.h5 --to m.onnx --max-error x
+bad 'needs samples' export run/last.h5 --to m.onnx --max-error 1 --samples 0
+bad 'needs samples' export run/last.h5 --to m.onnx --precision int8 --samples 0
+bad 'it is the checkpoint' export whole.h5 --to whole.h5
+bad '^hl: nowhere' export run/last.h5 --to nowhere/m.safetensors --samples 4 --episodes 0
+bad 'which reads no files' export run/last.h5 --to m.safetensors --precision int8 --calibrate nosuch.hdf5 --samples 4 --episodes 0
+mkdir folder.safetensors
+bad 'folder.safetensors' export run/last.h5 --to folder.safetensors --samples 4 --episodes 0
+check 'nothing unproven is left' test ! -e folder.safetensors.unproven
+
+# Exported models that are none.
+head -c 100 fp32.safetensors >short.safetensors
+bad '^hl: short.safetensors' eval short.safetensors
+bad '^hl: short.safetensors' infer short.safetensors --input seen.h5 --output x.act
+bad '^hl: short.safetensors' inspect short.safetensors
+run 0 convert run/last.h5 torch.safetensors
+bad '^hl: torch.safetensors' eval torch.safetensors
+finish
