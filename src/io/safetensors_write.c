@@ -153,7 +153,8 @@ hl_status hl_safetensors_write_checked(const char *path, int n, const hl_safeten
     if (!header || !sorted)
         status = hl_fail(err, HL_ERR_MEMORY, "%s: no memory to write it", path);
     if (status == HL_OK) {
-        memcpy(sorted, tensors, (size_t)n * sizeof *sorted);
+        for (int i = 0; i < n; i++)
+            sorted[i] = tensors[i];
         qsort(sorted, (size_t)n, sizeof *sorted, by_alignment);
         status = fill_header(header, path, n, sorted, n_metadata, metadata, err);
     }

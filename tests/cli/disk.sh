@@ -75,12 +75,13 @@ content() { # of demonstrations without the times that HDF5 writes into them
     *) cat "$1" ;;
     esac
 }
+out=out.h5
 old_or_new() {
-    if ! cmp -s out.h5 old; then
+    if ! cmp -s $out old; then
         says 'is written, but might not survive a loss of power|is complete'
-        check 'the new one is whole' cmp <(content out.h5) <(content "$new")
+        check 'the new one is whole' cmp <(content $out) <(content "$new")
     fi
-    echo old >out.h5
+    echo old >$out
     check 'no temporary is left' test -z "$(find . -maxdepth 1 -name '*.tmp')"
 }
 echo old >old
@@ -91,15 +92,30 @@ cp old out.h5
 new=new.h5
 sweep 'hl export' old_or_new export whole/run/last.h5 --to out.h5
 cp old out.h5
+new=new.safetensors
+"$hl" convert new.h5 new.safetensors 2>/dev/null
+"$hl" convert new.safetensors back.h5 2>/dev/null
+out=out.safetensors
+cp old $out
+sweep 'hl convert to PyTorch' old_or_new convert new.h5 $out
+out=out.h5
+new=back.h5
+sweep 'hl convert from PyTorch' old_or_new convert new.safetensors out.h5
+cp old out.h5
 new=new.hdf5
 sweep 'hl data export' old_or_new data export "$tiny" --overwrite --output out.h5
 
 # ---------------------------------------------------------------- a disk that is full
 
+# A model that is larger than what will be left.
+run 0 train "$tiny" train.steps=0 run.dir=wide model.audio.hidden=512
+run 0 convert wide/last.h5 wide.safetensors
+run 0 convert wide.safetensors wide.h5
 mkdir small
 if mount -t tmpfs -o size=1500k hl-test small 2>/dev/null; then
     trap 'umount "$work/small"; rm -rf "$work"' EXIT
     cd small || exit 1
+    mkdir full
     # Room for two checkpoints, not for the third that is there while the first still is.
     run 2 train "${options[@]}" train.tensorboard=false
     says '^hl: run/step-.*No space left on device; free some space'
@@ -109,6 +125,9 @@ if mount -t tmpfs -o size=1500k hl-test small 2>/dev/null; then
     before=$(snapshot run)
     bad 'No space left on device' data export "$tiny" data.reach.episodes=100 --output demos.hdf5
     check 'no half a file of demonstrations' test ! -e demos.hdf5 -a ! -e demos.hdf5.tmp
+    bad 'full/m.safetensors.tmp: cannot .*No space left on device' convert ../wide.h5 full/m.safetensors
+    bad 'full/m.h5.tmp: cannot .*No space left on device' convert ../wide.safetensors full/m.h5
+    check 'no half a model' test -z "$(find full -type f)"
     untouched 'a full disk' run "$before"
     mount -o remount,size=3m "$work/small"
     run 0 train "${options[@]}" train.tensorboard=false --resume auto

@@ -52,6 +52,11 @@ static void test_lines(void **state)
     json_decref(n);
     assert_string_equal(t.at, "1\n1\n");
     hl_text_free(&t);
+    o = json_pack("{s:[i,i], s:{}}", "a", 1, 2, "b");
+    hl_json_append(&t, o, HL_JSON_COMPACT);
+    json_decref(o);
+    assert_string_equal(t.at, "{\"a\":[1,2],\"b\":{}}");
+    hl_text_free(&t);
     hl_alloc_fail_at(1);
     assert_null(line(json_integer(1)));
     hl_alloc_fail_at(0);

@@ -43,7 +43,7 @@ int hl_command_convert(int argc, char **argv)
     };
     const hl_usage usage = {
         "hl convert FROM.safetensors TO.h5 [--config CONFIG] [key=value ...]\n"
-        "       hl convert FROM.h5 TO.safetensors",
+        "       hl convert FROM.h5 TO.safetensors [key=value ...]",
         "Makes a checkpoint of PyTorch's parameters, or the other way round; names and shapes are those of\n"
         "the model's state_dict. FROM.safetensors.index.json is a model in several files. F16 and BF16 are\n"
         "widened. docs/export.md tells more.",

@@ -20,6 +20,17 @@ hl_status hl_convert_check_finite(const char *path, const char *name, int64_t co
     return HL_OK;
 }
 
+static hl_status check_statistics(const char *from, const hl_normalization *n, hl_error *err)
+{
+    hl_checkpoint_array arrays[HL_SETUP_ARRAYS];
+    const int count = hl_normalization_arrays(n, arrays);
+    hl_status status = HL_OK;
+    for (int i = 0; i < count && status == HL_OK; i++)
+        status = hl_convert_check_finite(from, arrays[i].name, (int64_t)arrays[i].count, arrays[i].values,
+                                         err);
+    return status;
+}
+
 /* The parameters of a store, which holds nothing else, where they lie. */
 static hl_status list_tensors(const char *from, const hl_params *params, hl_safetensor *tensors,
                               int64_t *count, hl_error *err)
@@ -75,6 +86,8 @@ hl_status hl_convert_to_torch(const char *from, const char *to, int n_overrides,
     hl_status status = hl_trained_load(&t, from, n_overrides, overrides, err);
     if (status == HL_OK)
         status = hl_checkpoint_open(from, &c, err);
+    if (status == HL_OK)
+        status = check_statistics(from, &t.normalization, err);
     if (status == HL_OK) {
         tensors = hl_alloc((size_t)hl_params_count(t.params), sizeof *tensors);
         status = tensors ? list_tensors(from, t.params, tensors, &count, err)
