@@ -258,6 +258,9 @@ hl_status hl_hdf_strings(hid_t loc, const char *path, const char *file, hl_hdf_n
         status = hl_hdf_fail(err, HL_ERR_DATA, file, path,
                              "found %s of rank %d, expected a list of demo names (strings)", found,
                              space < 0 ? -1 : H5Sget_simple_extent_ndims(space));
+    else if (!hl_hdf_is_whole(set))
+        status = hl_hdf_fail(err, HL_ERR_DATA, file, path, "its %lld strings were not all written",
+                             (long long)H5Sget_simple_extent_npoints(space));
     else
         status = add_strings(set, type, space, file, path, names, err);
     if (status != HL_OK)

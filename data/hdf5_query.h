@@ -20,6 +20,10 @@ bool hl_hdf_exists(hid_t loc, const char *path);
 /* Is it a group, or a data set?  False where it does not exist. */
 bool hl_hdf_is(hid_t loc, const char *path, H5I_type_t kind);
 
+/* Is all there that the data set's shape claims?  What was never written reads as zeros, and a file of a few
+ * bytes may claim any number of steps.  True of a virtual data set, whose data is elsewhere. */
+bool hl_hdf_is_whole(hid_t set);
+
 typedef struct hl_hdf_names {
     char **name;
     int64_t count, room;

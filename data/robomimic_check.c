@@ -71,6 +71,9 @@ static hl_status check_length(const robomimic *r, int64_t demo, const rm_group *
         return hl_hdf_fail(err, HL_ERR_DATA, file, path,
                            "found shape %s: the demonstration is empty, expected at least one step",
                            l->shape);
+    if (l->h->dim[0] > INT32_MAX)
+        return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found shape %s, expected fewer than 2^31 steps",
+                           l->shape);
     if (r->demo[demo].steps && l->h->dim[0] != (hsize_t)r->demo[demo].steps)
         return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found shape %s, expected %lld steps as in %s",
                            l->shape, (long long)r->demo[demo].steps,
@@ -133,6 +136,10 @@ static hl_status check_key(robomimic *r, int64_t demo, rm_group *g, int k, hl_er
         r->demo[demo].steps = (int64_t)l.h->dim[0];
     if (status == HL_OK)
         status = g->image ? check_image(g, &l, err) : check_vector(g, k, &l, err);
+    if (status == HL_OK && !hl_hdf_is_whole(l.h->set))
+        status = hl_hdf_fail(err, HL_ERR_DATA, l.file, l.path,
+                             "found shape %s, but not all of it was written: was the recording interrupted?",
+                             l.shape);
     if (l.type >= 0)
         H5Tclose(l.type);
     return status;
@@ -221,7 +228,7 @@ hl_status rm_check_demos(robomimic *r, hl_error *err)
         if (status != HL_OK)
             return status;
         r->demo[i].first = r->steps;
-        r->steps += r->demo[i].steps; /* each is backed by an action in a file: far below 2^63 */
+        r->steps += r->demo[i].steps; /* each is below 2^31 */
     }
     return HL_OK;
 }

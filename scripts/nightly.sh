@@ -17,3 +17,4 @@ cmake --build --preset tsan --target test_loader test_memory test_account test_m
 export OMP_NUM_THREADS=1 # the sanitizer does not know OpenMP's barriers
 (cd build-tsan && ctest --no-tests=error --timeout 3600 \
     -R 'unit.(loader|memory|account|monitor|versions|claims|race|phase|mapped|shared_packing)$')
+scripts/fuzz.sh 60
