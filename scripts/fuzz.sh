@@ -18,6 +18,9 @@ if [ ${#targets[@]} -eq 0 ]; then
 fi
 
 export ASAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=1
+TMPDIR=$(mktemp -d /dev/shm/hl-fuzz-XXXXXX) # inputs as files
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 cmake --preset fuzz >/dev/null
 cmake --build build-fuzz --target fuzzers
 cd build-fuzz
@@ -27,7 +30,7 @@ mkdir -p found found-in-libhdf5
 in_libhdf5() {
     local trace
     trace=$("tests/fuzz/fuzz_$1" -timeout=10 -malloc_limit_mb=1000000 "$2" 2>&1 || true)
-    awk '/^ *#[0-9]+ 0x/ && !/libc\.so|libpthread|asan|lsan|sanitizer|fuzzer::|fuzz_.* in (m|c|re)alloc / {
+    awk '/^ *#[0-9]+ 0x/ && !/libc\.so|libpthread|asan|lsan|sanitizer|fuzzer::| in (free|[a-z]+alloc) / {
              theirs = /libhdf5/; exit
          }
          END { exit !theirs }' <<<"$trace"

@@ -2,7 +2,7 @@
 #include "base/error.h"
 
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/memory_file.h"
+#include "tests/fuzz/input_file.h"
 #include "tests/fuzz/safetensors_header.h"
 
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void run(hl_model *m, const char *device)
 static void open_model(const uint8_t *bytes, size_t n)
 {
     hl_error err = {0};
-    hl_model *m = hl_model_open(memory_file(bytes, n), &err);
+    hl_model *m = hl_model_open(input_file(bytes, n), &err);
     HL_ASSERT(m || (err.status != HL_OK && *err.message));
     if (!m)
         return;

@@ -28,10 +28,10 @@ static void declare(hl_params *params, const json_t *node)
         if (shape.dim[i] < 0 || shape.dim[i] > MOST)
             return;
     }
+    const hl_dtype type = dtype && !strcmp(dtype, hl_dtype_name(HL_I8)) ? HL_I8 : HL_F32;
     if (hl_params_find(params, name) < 0)
-        (void)hl_params_declare(params, name, HL_PARAMETER,
-                                dtype && !strcmp(dtype, hl_dtype_name(HL_I8)) ? HL_I8 : HL_F32, shape,
-                                (hl_init_rule){HL_ZEROS, 0, 0}, &index, &err);
+        (void)hl_params_declare(params, name, HL_PARAMETER, type, shape, (hl_init_rule){HL_FILLED, 0, 0},
+                                &index, &err);
 }
 
 static hl_params *declare_all(const char *text, size_t n)

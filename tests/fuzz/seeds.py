@@ -88,7 +88,17 @@ def program():
     put("program", "unfinished", b'{"nodes":[{"op":"input","name":"\\ud800')
 
 
+def edits():
+    """what, path, other, type, rank, dim[3], layout, value: tests/fuzz/hdf5_edits.h"""
+    for target in ("dataset_edits", "checkpoint_edits"):
+        put(target, "none", b"")
+        for what in range(8):
+            for path in (3, 9):
+                put(target, f"edit-{what}-{path}", bytes([what, path, 1, 5, 2, 5, 3, 1, 2, 63]))
+
+
 if __name__ == "__main__":
     safetensors()
     yaml()
     program()
+    edits()

@@ -38,7 +38,7 @@ static void write_graph(const char *name, graph_builder *build, const void *cont
     hl_params_free(params);
 }
 
-/* A graph of one node of another: its operands are inputs, or parameters where inputs cannot be (i8). */
+/* A graph of one node of another: its operands are inputs, or parameters where they were. */
 typedef struct part {
     int node;
 } part;
@@ -51,8 +51,8 @@ static hl_tensor operand(hl_graph *g, hl_params *params, const hl_graph *from, h
     const hl_dtype dtype = t.id ? hl_dtype_of(from, t) : HL_F32;
     if (!t.id)
         return t;
-    if (dtype == HL_I8)
-        return hl_param_leaf(g, params, name, HL_I8, shape);
+    if (from->tensors[t.id].node->op == &hl_op_param)
+        return hl_param_leaf(g, params, name, dtype, shape);
     hl_tensor x = hl_input(g, name, HL_F32, shape.rank, shape.dim);
     return dtype == HL_F32 ? x : hl_cast(g, x, dtype);
 }
@@ -73,21 +73,6 @@ static hl_graph *one_node(hl_params *params, int64_t batch, const void *context)
     return g;
 }
 
-static void every_node(void)
-{
-    hl_params *params = hl_params_new(1);
-    hl_graph *g = every_op(params, 2, NULL);
-    for (int i = 0; i < g->n_nodes; i++) {
-        char name[64];
-        const part p = {i};
-        snprintf(name, sizeof name, "%s-%d", g->nodes[i]->op->name, i);
-        if (g->nodes[i]->n_in)
-            write_graph(name, one_node, &p);
-    }
-    hl_graph_free(g);
-    hl_params_free(params);
-}
-
 static void write_model(const char *name, graph_builder *build, const void *context, hl_precision precision)
 {
     const hl_safetensors_text about = {"config", "model: {}\n"};
@@ -101,6 +86,25 @@ static void write_model(const char *name, graph_builder *build, const void *cont
     hl_params_free(params);
 }
 
+static void every_node(void)
+{
+    static const hl_precision precisions[] = {HL_PRECISION_FP32, HL_PRECISION_BF16, HL_PRECISION_FP16};
+    hl_params *params = hl_params_new(1);
+    hl_graph *g = every_op(params, 2, NULL);
+    for (int i = 0; i < g->n_nodes; i++) {
+        char name[64];
+        const part p = {i};
+        snprintf(name, sizeof name, "%s-%d", g->nodes[i]->op->name, i);
+        if (!g->nodes[i]->n_in)
+            continue;
+        write_graph(name, one_node, &p);
+        write_model(name, one_node, &p,
+                    strncmp(name, "quantized", 9) ? precisions[i % 3] : HL_PRECISION_FP32);
+    }
+    hl_graph_free(g);
+    hl_params_free(params);
+}
+
 static void graphs_and_models(void)
 {
     static const char *const names[] = {"hybrid", "bottleneck", "attention", "hierarchical"};
@@ -108,10 +112,6 @@ static void graphs_and_models(void)
         hl_model_options o = small_model((hl_compressor)kind);
         o.history = kind ? 0 : 3;
         write_graph(names[kind], acting, &o);
-        write_model(names[kind], acting, &o,
-                    kind == 1   ? HL_PRECISION_BF16
-                    : kind == 2 ? HL_PRECISION_FP16
-                                : HL_PRECISION_FP32);
     }
     every_node();
     write_graph("every-op", every_op, NULL);
