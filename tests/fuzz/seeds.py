@@ -89,12 +89,16 @@ def program():
 
 
 def edits():
-    """what, path, other, type, rank, dim[3], layout, value: tests/fuzz/hdf5_edits.h"""
+    """Of tests/fuzz/hdf5_edits.h: what, path, other, type, rank, dim[3], layout, value."""
+    def edit(what, path):
+        return bytes([what, path, 1, 5, 2, 5, 3, 1, 2, 63])
+
     for target in ("dataset_edits", "checkpoint_edits"):
         put(target, "none", b"")
         for what in range(8):
             for path in (3, 9):
-                put(target, f"edit-{what}-{path}", bytes([what, path, 1, 5, 2, 5, 3, 1, 2, 63]))
+                put(target, f"edit-{what}-{path}", edit(what, path))
+        put(target, "eight", b"".join(edit(what, what + 2) for what in range(8)))
 
 
 if __name__ == "__main__":
