@@ -77,6 +77,23 @@ static void missing_key(void **state)
     REFUSE(&o, &shape, HL_ERR_DATA, "/data/demo_0/obs/jonts", "no such data set");
 }
 
+/* Groups that hold each other, many times: what is there is listed, once. */
+static void circles(void **state)
+{
+    (void)state;
+    hid_t file = make_file(FILE_NAME, 3, three);
+    remove_path(file, "data/demo_1/obs/rgb");
+    for (int i = 0; i < 8; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "data/demo_1/obs/again%d", i);
+        assert_true(H5Lcreate_hard(file, "data/demo_1", file, path, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+        snprintf(path, sizeof path, "data/demo_1/up%d", i);
+        assert_true(H5Lcreate_soft("/data", file, path, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    }
+    H5Fclose(file);
+    refuse_data("/data/demo_1/obs/rgb", "no such data set", "found obs/joints, actions");
+}
+
 static void spoil(const char *path, int rank, hsize_t a, hsize_t b, hsize_t c, hsize_t d, hid_t type)
 {
     const hsize_t dim[4] = {a, b, c, d};
@@ -311,7 +328,7 @@ int main(void)
         cmocka_unit_test(not_a_file), cmocka_unit_test(missing_key), cmocka_unit_test(wrong_shape),
         cmocka_unit_test(wrong_type), cmocka_unit_test(no_padding),  cmocka_unit_test(layouts),
         cmocka_unit_test(masks),      cmocka_unit_test(bad_options), cmocka_unit_test(unwritten),
-        cmocka_unit_test(boundless),
+        cmocka_unit_test(boundless),  cmocka_unit_test(circles),
     };
     return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }
