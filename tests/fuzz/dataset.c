@@ -9,5 +9,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     const char *path = input_file(bytes, n);
     read_demonstrations(path, HL_CACHE_NONE);
     read_demonstrations(path, HL_CACHE_ALL);
+    describe(path);
     return 0;
 }

@@ -14,5 +14,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     hl_hdf5_end(scope);
     read_demonstrations(path, HL_CACHE_NONE);
     read_demonstrations(path, HL_CACHE_ALL);
+    describe(path);
     return 0;
 }

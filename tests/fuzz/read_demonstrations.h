@@ -4,6 +4,7 @@
 #define HL_TESTS_FUZZ_READ_DEMONSTRATIONS_H
 
 #include "base/error.h"
+#include "data/describe.h"
 #include "data/robomimic.h"
 
 #include <hdf5.h>
@@ -62,6 +63,14 @@ static inline void read_sample(hl_dataset *d, hl_split split, int64_t index)
     assert_finite(depth, FRAMES * IMAGE * IMAGE);
     assert_finite(presence, HL_SENSES);
     assert_finite(mask, ACTION);
+}
+
+static inline void describe(const char *path)
+{
+    hl_error err = {0};
+    json_t *told = hl_data_describe(path, &err);
+    HL_ASSERT(told || (err.status != HL_OK && *err.message));
+    json_decref(told);
 }
 
 static inline void read_demonstrations(const char *path, hl_data_cache cache)
