@@ -170,7 +170,7 @@ static inline void new_attribute(hid_t file, const char *path, const edit *e)
     (void)H5Tclose(type);
 }
 
-/* One element of a data set of numbers. */
+/* One element of a data set of numbers that has some already. */
 static inline void new_value(hid_t file, const char *path, const edit *e)
 {
     static const double values[] = {0, -1, 0.5, 1e-30, 3e38, -3e38, 1e300, INFINITY, -INFINITY, NAN};
@@ -178,7 +178,8 @@ static inline void new_value(hid_t file, const char *path, const edit *e)
     const double x = values[e->value % (sizeof values / sizeof *values)];
     hid_t set = H5Dopen2(file, path, H5P_DEFAULT), space = set < 0 ? -1 : H5Dget_space(set);
     hid_t one = H5Screate(H5S_SCALAR);
-    if (space >= 0 && H5Sget_simple_extent_ndims(space) > 0 && H5Sget_simple_extent_ndims(space) <= 6 &&
+    if (space >= 0 && H5Dget_storage_size(set) > 0 && H5Sget_simple_extent_ndims(space) > 0 &&
+        H5Sget_simple_extent_ndims(space) <= 6 &&
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
         (void)H5Dwrite(set, H5T_NATIVE_DOUBLE, one, space, H5P_DEFAULT, &x);
     (void)H5Sclose(one);
