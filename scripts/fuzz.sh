@@ -34,7 +34,7 @@ replay() {
 # Where it ends, the innermost place first, without those of sanitizers and the C library.
 places() {
     replay "$@" | sed -n 's/^ *#[0-9]* 0x[0-9a-f]* //p' |
-        grep -v -E 'libc\.so|asan|lsan|sanitizer|fuzzer::|^in (free|[a-z]+alloc) ' || true
+        grep -v -E 'libc\.so|asan|lsan|sanitizer|fuzzer::|^in (free|[a-z]+alloc|__interceptor_[a-z]+|__(mem|str)[a-z0-9_]+) ' || true
 }
 
 # Whether that is in libhdf5. One that takes too long must be found twice in the same call of it: else it is us who
@@ -53,12 +53,16 @@ in_libhdf5() {
 ours=0
 for target in "${targets[@]}"; do
     echo "== $target, $seconds s"
-    mkdir -p "corpus/$target" "tests/fuzz/seeds/$target" # the first grows from run to run
+    inputs=("corpus/$target") # grows from run to run
+    mkdir -p "${inputs[0]}"
+    for folder in "tests/fuzz/seeds/$target" "../tests/fuzz/corpus/$target"; do
+        if [ -d "$folder" ]; then inputs+=("$folder"); fi
+    done
     # In a process of its own, so that a fault does not end the search. Memory that is asked for and not touched
     # (-malloc_limit_mb) is not what -rss_limit_mb is about.
     "tests/fuzz/fuzz_$target" -fork=1 -ignore_crashes=1 -ignore_timeouts=1 -ignore_ooms=1 -max_total_time="$seconds" \
         -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1000000 -artifact_prefix="found/$target-" \
-        "corpus/$target" "tests/fuzz/seeds/$target" "../tests/fuzz/corpus/$target" 2>&1 |
+        "${inputs[@]}" 2>&1 |
         awk '/^#|ERROR|SUMMARY/ && ++n % 10 == 1 || /DONE|crash/' || true
     for file in found/"$target"-*; do
         [ -e "$file" ] || continue
