@@ -72,6 +72,9 @@ static hl_status check_length(const demos *all, int64_t demo, const demo_group *
         return hl_hdf_fail(err, HL_ERR_DATA, file, path,
                            "found shape %s: the demonstration is empty, expected at least one step",
                            l->shape);
+    if (l->h->dim[0] > INT32_MAX)
+        return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found shape %s, expected fewer than 2^31 steps",
+                           l->shape);
     if (all->demo[demo].steps && l->h->dim[0] != (hsize_t)all->demo[demo].steps)
         return hl_hdf_fail(err, HL_ERR_DATA, file, path, "found shape %s, expected %lld steps as in %s",
                            l->shape, (long long)all->demo[demo].steps,
@@ -167,6 +170,10 @@ static hl_status check_key(demos *all, int64_t demo, demo_group *g, int k, hl_er
         status = !g->image   ? check_vector(g, k, &l, err)
                  : l.h->jpeg ? check_jpeg(all, demo, g, &l, err)
                              : check_image(g, &l, err);
+    if (status == HL_OK && !hl_hdf_is_whole(l.h->set))
+        status = hl_hdf_fail(err, HL_ERR_DATA, l.file, l.path,
+                             "found shape %s, but not all of it was written: was the recording interrupted?",
+                             l.shape);
     if (l.type >= 0)
         H5Tclose(l.type);
     return status;
@@ -277,7 +284,7 @@ hl_status demos_check_demos(demos *all, hl_error *err)
         if (status != HL_OK)
             return status;
         all->demo[i].first = all->steps;
-        all->steps += all->demo[i].steps; /* each is backed by an action in a file: far below 2^63 */
+        all->steps += all->demo[i].steps; /* each is below 2^31 */
     }
     return HL_OK;
 }

@@ -75,6 +75,11 @@ static hl_status read_actions(description *d, hid_t group, const char *demo, ran
         !hl_hdf_is_number(type)) {
         status = hl_hdf_fail(err, HL_ERR_DATA, d->file, demo, "%s: expected a data set of numbers per step",
                              r->key);
+    } else if (dim[0] > INT32_MAX || !hl_hdf_is_whole(set)) {
+        status = hl_hdf_fail(err, HL_ERR_DATA, d->file, demo,
+                             "%s: claims %llu steps, not all of which were written: was the recording "
+                             "interrupted?",
+                             r->key, (unsigned long long)dim[0]);
     } else {
         bool fits = true;
         for (int i = 0; i < rank; i++)

@@ -114,21 +114,80 @@ hl_status hl_hdf_list(hid_t loc, const char *path, const char *file, hl_hdf_name
 
 enum { WALK_DEPTH = 16 };
 
-static hl_status walk(hid_t loc, const char *prefix, int depth, const char *file, hl_hdf_names *all,
-                      hl_error *err)
+/* What an object is, by whatever name it is reached. */
+typedef struct identity {
+    unsigned long file;
+    unsigned char place[16];
+} identity;
+
+static bool identify(hid_t loc, const char *path, identity *who)
 {
-    hl_hdf_names here;
-    hl_status status = hl_hdf_list(loc, *prefix ? prefix : ".", file, &here, err);
+    *who = (identity){0};
+#if H5_VERSION_GE(1, 12, 0)
+    H5O_info2_t info;
+    if (H5Oget_info_by_name3(loc, path, &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0)
+        return false;
+    memcpy(who->place, &info.token, sizeof info.token);
+#else
+    H5O_info_t info;
+    if (H5Oget_info_by_name(loc, path, &info, H5P_DEFAULT) < 0)
+        return false;
+    memcpy(who->place, &info.addr, sizeof info.addr);
+#endif
+    who->file = info.fileno;
+    return true;
+}
+
+/* Each group is entered once: links may lead back to where they are, or many to one. */
+typedef struct walker {
+    hid_t loc;
+    const char *file;
+    hl_hdf_names *all;
+    identity *seen;
+    int64_t n, room;
+    hl_error *err;
+} walker;
+
+static hl_status enter(walker *w, const char *path, bool *first)
+{
+    identity who;
+    *first = false;
+    if (!identify(w->loc, path, &who))
+        return HL_OK; /* it cannot be opened: it has no data sets for anybody */
+    for (int64_t i = 0; i < w->n; i++)
+        if (!memcmp(&w->seen[i], &who, sizeof who))
+            return HL_OK;
+    if (w->n == w->room) {
+        int64_t room = w->room ? 2 * w->room : 64;
+        identity *seen = hl_realloc(w->seen, (size_t)room, sizeof *seen);
+        if (!seen)
+            return hl_fail(w->err, HL_ERR_MEMORY, "%s: no memory for the list of its groups", w->file);
+        w->seen = seen;
+        w->room = room;
+    }
+    w->seen[w->n++] = who;
+    *first = true;
+    return HL_OK;
+}
+
+static hl_status walk(walker *w, const char *prefix, int depth)
+{
+    hl_hdf_names here = {0};
+    bool first;
+    hl_status status = enter(w, *prefix ? prefix : ".", &first);
+    if (status == HL_OK && first)
+        status = hl_hdf_list(w->loc, *prefix ? prefix : ".", w->file, &here, w->err);
     for (int64_t i = 0; status == HL_OK && i < here.count; i++) {
         char path[HL_HDF_PATH];
         int n = snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "/" : "", here.name[i]);
         if (n < 0 || (size_t)n >= sizeof path)
             continue; /* a path that long names no key a person would map */
-        if (hl_hdf_is(loc, path, H5I_DATASET)) {
-            if (!hl_hdf_names_add(all, path))
-                status = hl_fail(err, HL_ERR_MEMORY, "%s: no memory for the names of its data sets", file);
-        } else if (depth < WALK_DEPTH && hl_hdf_is(loc, path, H5I_GROUP)) {
-            status = walk(loc, path, depth + 1, file, all, err);
+        if (hl_hdf_is(w->loc, path, H5I_DATASET)) {
+            if (!hl_hdf_names_add(w->all, path))
+                status = hl_fail(w->err, HL_ERR_MEMORY, "%s: no memory for the names of its data sets",
+                                 w->file);
+        } else if (depth < WALK_DEPTH && hl_hdf_is(w->loc, path, H5I_GROUP)) {
+            status = walk(w, path, depth + 1);
         }
     }
     hl_hdf_names_free(&here);
@@ -138,7 +197,9 @@ static hl_status walk(hid_t loc, const char *prefix, int depth, const char *file
 hl_status hl_hdf_walk(hid_t loc, const char *file, hl_hdf_names *names, hl_error *err)
 {
     *names = (hl_hdf_names){0};
-    hl_status status = walk(loc, "", 0, file, names, err);
+    walker w = {.loc = loc, .file = file, .all = names, .err = err};
+    hl_status status = walk(&w, "", 0);
+    hl_free(w.seen);
     if (status != HL_OK)
         hl_hdf_names_free(names);
     return status;
@@ -258,6 +319,9 @@ hl_status hl_hdf_strings(hid_t loc, const char *path, const char *file, hl_hdf_n
         status = hl_hdf_fail(err, HL_ERR_DATA, file, path,
                              "found %s of rank %d, expected a list of demo names (strings)", found,
                              space < 0 ? -1 : H5Sget_simple_extent_ndims(space));
+    else if (!hl_hdf_is_whole(set))
+        status = hl_hdf_fail(err, HL_ERR_DATA, file, path, "its %lld strings were not all written",
+                             (long long)H5Sget_simple_extent_npoints(space));
     else
         status = add_strings(set, type, space, file, path, names, err);
     if (status != HL_OK)

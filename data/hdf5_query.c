@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,6 +82,37 @@ bool hl_hdf_is(hid_t loc, const char *path, H5I_type_t kind)
     bool is = H5Iget_type(id) == kind;
     H5Oclose(id);
     return is;
+}
+
+/* Chunks, or bytes, that a data set of this shape takes. */
+static double full_size(int rank, const hsize_t *dim, const hsize_t *chunk, size_t element)
+{
+    double size = chunk ? 1 : (double)element;
+    for (int i = 0; i < rank; i++)
+        size *= chunk ? ceil((double)dim[i] / (double)chunk[i]) : (double)dim[i];
+    return size;
+}
+
+bool hl_hdf_is_whole(hid_t set)
+{
+    hid_t type = H5Dget_type(set), space = H5Dget_space(set), plan = H5Dget_create_plist(set);
+    hsize_t dim[H5S_MAX_RANK], chunk[H5S_MAX_RANK], there = 0;
+    int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dim, NULL);
+    H5D_layout_t layout = plan < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(plan);
+    bool whole = layout == H5D_VIRTUAL || H5Sget_simple_extent_npoints(space) == 0;
+    if (!whole && layout == H5D_CHUNKED)
+        whole = rank >= 0 && H5Pget_chunk(plan, H5S_MAX_RANK, chunk) == rank &&
+                H5Dget_num_chunks(set, space, &there) >= 0 && (double)there >= full_size(rank, dim, chunk, 0);
+    else if (!whole)
+        whole = rank >= 0 && type >= 0 &&
+                (double)H5Dget_storage_size(set) >= full_size(rank, dim, NULL, H5Tget_size(type));
+    if (type >= 0)
+        H5Tclose(type);
+    if (space >= 0)
+        H5Sclose(space);
+    if (plan >= 0)
+        H5Pclose(plan);
+    return whole;
 }
 
 bool hl_hdf_is_number(hid_t type)

@@ -20,6 +20,10 @@ bool hl_hdf_exists(hid_t loc, const char *path);
 /* Is it a group, or a data set?  False where it does not exist. */
 bool hl_hdf_is(hid_t loc, const char *path, H5I_type_t kind);
 
+/* Is all there that the data set's shape claims?  What was never written reads as zeros, and a file of a few
+ * bytes may claim any number of steps.  True of a virtual data set, whose data is elsewhere. */
+bool hl_hdf_is_whole(hid_t set);
+
 typedef struct hl_hdf_names {
     char **name;
     int64_t count, room;
@@ -33,7 +37,8 @@ void hl_hdf_names_sort(hl_hdf_names *names, int64_t from);
 int64_t hl_hdf_names_find(const hl_hdf_names *names, const char *text);
 /* The names in a group, sorted. */
 hl_status hl_hdf_list(hid_t loc, const char *path, const char *file, hl_hdf_names *names, hl_error *err);
-/* Appends the paths (relative to loc) of all data sets below it, depth first. */
+/* Appends the paths (relative to loc) of all data sets below it, depth first. A group that has several paths
+ * is entered by the first. */
 hl_status hl_hdf_walk(hid_t loc, const char *file, hl_hdf_names *names, hl_error *err);
 /* The strings of a rank-1 (or scalar) data set, of fixed or variable length. */
 hl_status hl_hdf_strings(hid_t loc, const char *path, const char *file, hl_hdf_names *names, hl_error *err);

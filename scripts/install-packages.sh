@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libyaml-dev libjansson-dev libjpeg-dev)
 case ${1:-build} in
 test | night) packages+=(ccache clang clang-format libomp-dev libcmocka-dev python3 git) ;;&
-night) packages+=(chromium mandoc groff zsh fish) ;;
+night) packages+=(chromium libclang-rt-dev mandoc groff zsh fish) ;;
 cross) packages+=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libjansson-dev:arm64) ;;
 esac
 

@@ -13,7 +13,8 @@ cmake --build --preset asan
 (cd build-asan && ctest --no-tests=error -L cuda -LE nightly --timeout 3600)
 cmake --preset tsan >/dev/null
 cmake --build --preset tsan --target test_loader test_memory test_account test_monitor \
-    test_versions test_claims test_race test_phase test_opening test_model test_policy
+    test_versions test_claims test_race test_phase test_opening test_mapped test_shared_packing test_model test_policy
 export OMP_NUM_THREADS=1 # the sanitizer does not know OpenMP's barriers
 (cd build-tsan && ctest --no-tests=error --timeout 3600 \
-    -R 'unit.(loader|memory|account|monitor|versions|claims|race|phase|opening|model|policy)$')
+    -R 'unit.(loader|memory|account|monitor|versions|claims|race|phase|opening|mapped|shared_packing|model|policy)$')
+scripts/fuzz.sh 60

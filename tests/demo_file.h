@@ -28,6 +28,7 @@ static inline uint8_t pixel_value(int demo, int step, int y, int x, int c)
     return (uint8_t)(demo * 50 + step * 10 + y * 4 + x * 2 + c);
 }
 
+/* values NULL: zeros. */
 static inline hid_t put(hid_t at, const char *path, hid_t stored, hid_t given, int rank, const hsize_t *dim,
                         const hsize_t *chunk, const void *values)
 {
@@ -37,6 +38,8 @@ static inline hid_t put(hid_t at, const char *path, hid_t stored, hid_t given, i
         H5Pset_chunk(plan, rank, chunk);
         H5Pset_deflate(plan, 1);
     }
+    if (!values)
+        H5Pset_alloc_time(plan, H5D_ALLOC_TIME_EARLY);
     hid_t space = H5Screate_simple(rank, dim, NULL);
     hid_t set = H5Dcreate2(at, path, stored, space, links, plan, H5P_DEFAULT);
     assert_true(set >= 0);

@@ -2,6 +2,7 @@
 #include "io/safetensors.h"
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/safetensors_header.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,16 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     read_all(bytes, n);
     if (n < 8)
         return 0;
-    /* Again with a header that ends at the last '}': else most changes of its size end the reading at once.
-     */
-    uint8_t *copy = malloc(n);
-    HL_ASSERT(copy);
-    memcpy(copy, bytes, n);
-    size_t end = n;
-    while (end > 8 && copy[end - 1] != '}')
-        end--;
-    for (int i = 0; i < 8; i++)
-        copy[i] = (uint8_t)((uint64_t)(end - 8) >> 8 * i);
+    uint8_t *copy = with_header_to_last_brace(bytes, n);
     read_all(copy, n);
     free(copy);
     return 0;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Writes the first inputs of the fuzz targets, corpus/TARGET/*: small, and one for every thing that a reader meets.
+Those that the library can write are not kept: the build makes them (seeds/main.c).
 
     tests/fuzz/seeds.py
 """
@@ -49,5 +50,59 @@ def safetensors():
     put("safetensors", "short", b"\x02\0\0")
 
 
+def yaml():
+    def file(name, text, *overrides):
+        put("yaml", name, "\0".join([text, *overrides]).encode() if isinstance(text, str) else text)
+
+    file("nothing", "")
+    file("overrides", "optim: {lr: 1e-3}\n", "optim.lr=2e-3", "train.steps=3", "model.compressor=attention", "run.dir=a b")
+    file("list-of-groups", "stress:\n  phases:\n    - {kind: inference, seconds: 1}\n", "stress.phases[0].seconds=5",
+         "stress.phases[1].seconds=5")
+    file("lists", "model:\n  visual: {channels: [8, 16]}\ndata:\n  files: [a.hdf5, 'b: c']\n", "data.files=[x, y]",
+         "data.files=[]", "data.files=~")
+    file("numbers", "train: {steps: 0x10, batch: 1_000, seed: 18446744073709551615}\noptim: {lr: .inf, clip: -0}\n")
+    file("sizes", "memory: {budget: 3GiB}\n", "memory.budget=1.5KiB", "memory.budget=99999999999999999999")
+    file("twice", "a: 1\na: 2\n")
+    file("deep", "[" * 40)
+    file("anchor", "a: &b 1\nc: *b\n")
+    file("styles", "a: |\n  x\nb: >-\n  y\n  z\n? 'c'\n: \"\\u00e9\\0\"\n--- # again\n")
+    file("encoding", b"\xff\xfea\0:\0")
+    file("broken", "a: [1, {b: 'c}\n", "=", "a", "a.b.c[=1", "[]=")
+
+
+def program():
+    def file(name, nodes, outputs=None):
+        put("program", name, json.dumps(dict(nodes=nodes, outputs=outputs or {"y": len(nodes) - 1})).encode())
+
+    def node(op, *operands, **params):
+        return {"op": op, **({"in": list(operands)} if operands else {}), **params}
+
+    x = node("input", name="x", shape=["B", 4])
+    file("huge-dims", [node("input", name="x", shape=[1 << 62, "9223372036854775807B"])])
+    file("empty", [node("input", name="x", shape=["B", 0, 3]), node("reduce", 0, scale=1), node("softmax", 0)])
+    file("scalar", [node("scalar", name="s", value=1.5), node("fill", shape=["B"], value=-1)])
+    file("twice", [x, x])
+    file("forward", [node("relu", 0), x])
+    file("overflow", [x, node("pad", 0, axis=1, before=(1 << 63) - 1, after=(1 << 63) - 1)])
+    put("program", "duplicates", b'{"nodes":[],"nodes":{},"outputs":{}}')
+    put("program", "unfinished", b'{"nodes":[{"op":"input","name":"\\ud800')
+
+
+def edits():
+    """Of tests/fuzz/hdf5_edits.h: what, path, other, type, rank, dim[3], layout, value."""
+    def edit(what, path):
+        return bytes([what, path, 1, 5, 2, 5, 3, 1, 2, 63])
+
+    for target in ("dataset_edits", "checkpoint_edits"):
+        put(target, "none", b"")
+        for what in range(8):
+            for path in (3, 9):
+                put(target, f"edit-{what}-{path}", edit(what, path))
+        put(target, "eight", b"".join(edit(what, what + 2) for what in range(8)))
+
+
 if __name__ == "__main__":
     safetensors()
+    yaml()
+    program()
+    edits()

@@ -131,6 +131,25 @@ static void aloha(void **state)
     json_decref(j);
 }
 
+/* Actions by the billion, of which none was written: told, not read. */
+static void unwritten(void **state)
+{
+    const hsize_t dim[2] = {(hsize_t)1 << 31, 1}, chunk[2] = {1024, 1};
+    (void)state;
+    hid_t file = make_file(FILE_NAME, 2, two), plan = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(2, dim, NULL);
+    H5Pset_chunk(plan, 2, chunk);
+    remove_path(file, "data/demo_1/actions");
+    H5Dclose(H5Dcreate2(file, "data/demo_1/actions", H5T_IEEE_F32LE, space, H5P_DEFAULT, plan, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(plan);
+    H5Fclose(file);
+    hl_error err = {0};
+    assert_null(hl_data_describe(FILE_NAME, &err));
+    assert_int_equal(err.status, HL_ERR_DATA);
+    assert_non_null(strstr(err.message, "claims 2147483648 steps, not all of which were written"));
+}
+
 static void anything_else(void **state)
 {
     const hsize_t dim[2] = {3, 14};
@@ -180,7 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(libero),        cmocka_unit_test(oddities),  cmocka_unit_test(aloha),
-        cmocka_unit_test(anything_else), cmocka_unit_test(no_memory),
+        cmocka_unit_test(anything_else), cmocka_unit_test(no_memory), cmocka_unit_test(unwritten),
     };
     return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }

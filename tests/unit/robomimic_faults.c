@@ -77,6 +77,23 @@ static void missing_key(void **state)
     REFUSE(&o, &shape, HL_ERR_DATA, "/data/demo_0/obs/jonts", "no such data set");
 }
 
+/* Groups that hold each other, many times: what is there is listed, once. */
+static void circles(void **state)
+{
+    (void)state;
+    hid_t file = make_file(FILE_NAME, 3, three);
+    remove_path(file, "data/demo_1/obs/rgb");
+    for (int i = 0; i < 8; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "data/demo_1/obs/again%d", i);
+        assert_true(H5Lcreate_hard(file, "data/demo_1", file, path, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+        snprintf(path, sizeof path, "data/demo_1/up%d", i);
+        assert_true(H5Lcreate_soft("/data", file, path, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    }
+    H5Fclose(file);
+    refuse_data("/data/demo_1/obs/rgb", "no such data set", "found obs/joints, actions");
+}
+
 static void spoil(const char *path, int rank, hsize_t a, hsize_t b, hsize_t c, hsize_t d, hid_t type)
 {
     const hsize_t dim[4] = {a, b, c, d};
@@ -110,6 +127,56 @@ static void wrong_shape(void **state)
     refuse_data("/data/demo_2/actions", "the demonstration is empty", "");
     spoil("data/demo_1/actions", 0, 0, 0, 0, 0, H5T_IEEE_F32LE);
     refuse_data("/data/demo_1/actions", "found a scalar", "");
+}
+
+/* /data/demo_1/obs/joints anew, of 5 rows of which none or the first was written. */
+static void leave_unwritten(bool none, bool chunked)
+{
+    const hsize_t dim[2] = {5, 3}, row[2] = {1, 3}, start[2] = {0, 0}, chunk[2] = {2, 3};
+    const float x[3] = {1, 2, 3};
+    hid_t file = make_file(FILE_NAME, 3, three), plan = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(2, dim, NULL), memory = H5Screate_simple(2, row, NULL);
+    if (chunked)
+        H5Pset_chunk(plan, 2, chunk);
+    remove_path(file, "data/demo_1/obs/joints");
+    hid_t set = H5Dcreate2(file, "data/demo_1/obs/joints", H5T_IEEE_F32LE, space, H5P_DEFAULT, plan,
+                           H5P_DEFAULT);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, row, NULL);
+    if (!none)
+        assert_true(H5Dwrite(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, x) >= 0);
+    H5Dclose(set);
+    H5Sclose(memory);
+    H5Sclose(space);
+    H5Pclose(plan);
+    H5Fclose(file);
+}
+
+/* What a recorder that died leaves would read as zeros. */
+static void unwritten(void **state)
+{
+    (void)state;
+    for (int chunked = 0; chunked < 2; chunked++) {
+        leave_unwritten(true, chunked);
+        refuse_data("/data/demo_1/obs/joints", "found shape (5, 3), but not all of it was written", "");
+    }
+    leave_unwritten(false, true); /* one chunk of three */
+    refuse_data("/data/demo_1/obs/joints", "found shape (5, 3), but not all of it was written", "");
+}
+
+/* Rows by the billion, in a file of some kilobytes. */
+static void boundless(void **state)
+{
+    const hsize_t dim[2] = {(hsize_t)1 << 40, 2}, chunk[2] = {1 << 20, 2};
+    (void)state;
+    hid_t file = make_file(FILE_NAME, 3, three);
+    hid_t plan = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(2, dim, NULL);
+    H5Pset_chunk(plan, 2, chunk);
+    remove_path(file, "data/demo_2/actions"); /* demo_2 has no num_samples */
+    H5Dclose(H5Dcreate2(file, "data/demo_2/actions", H5T_IEEE_F32LE, space, H5P_DEFAULT, plan, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(plan);
+    H5Fclose(file);
+    refuse_data("/data/demo_2/actions", "found shape (1099511627776, 2)", "fewer than 2^31 steps");
 }
 
 static void wrong_type(void **state)
@@ -167,6 +234,20 @@ static void layouts(void **state)
     refuse_data("/data", "found no demonstrations", "");
 }
 
+/* Names by the billion, of which none was written. */
+static void put_unwritten_mask(hid_t file)
+{
+    const hsize_t dim = (hsize_t)1 << 34, chunk = 1024;
+    hid_t plan = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(1, &dim, NULL),
+          type = H5Tcopy(H5T_C_S1);
+    H5Pset_chunk(plan, 1, &chunk);
+    H5Tset_size(type, 8);
+    H5Dclose(H5Dcreate2(file, "mask/unwritten", type, space, H5P_DEFAULT, plan, H5P_DEFAULT));
+    H5Tclose(type);
+    H5Sclose(space);
+    H5Pclose(plan);
+}
+
 static void masks(void **state)
 {
     static const char *const both[] = {"demo_0", "demo_1"}, *const strange[] = {"demo_0", "demo_7"},
@@ -179,7 +260,10 @@ static void masks(void **state)
     put_mask(file, "mask/valid", 1, both + 1, false);
     put_mask(file, "mask/strange", 2, strange, true);
     put_mask(file, "mask/empty", 0, none, false);
+    put_unwritten_mask(file);
     H5Fclose(file);
+    o.train_mask = "mask/unwritten";
+    REFUSE(&o, &shape, HL_ERR_DATA, "mask/unwritten", "17179869184 strings were not all written");
     o.train_mask = "mask/trian";
     REFUSE(&o, &shape, HL_ERR_DATA, FILE_NAME, "mask/trian", "no such mask", "train, ");
     o.train_mask = "mask/strange";
@@ -243,7 +327,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(not_a_file), cmocka_unit_test(missing_key), cmocka_unit_test(wrong_shape),
         cmocka_unit_test(wrong_type), cmocka_unit_test(no_padding),  cmocka_unit_test(layouts),
-        cmocka_unit_test(masks),      cmocka_unit_test(bad_options),
+        cmocka_unit_test(masks),      cmocka_unit_test(bad_options), cmocka_unit_test(unwritten),
+        cmocka_unit_test(boundless),  cmocka_unit_test(circles),
     };
     return cmocka_run_group_tests(tests, temporary_enter, temporary_leave);
 }

@@ -2,6 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,19 +22,20 @@ static int replay_file(const char *path)
     return read ? 1 : -1;
 }
 
-/* Number of files, -1 for what cannot be read. */
+/* Number of files, -1 for what cannot be read. A folder need not be there. */
 static int replay(const char *path)
 {
     DIR *folder = opendir(path);
     int n = 0;
     if (!folder)
-        return replay_file(path);
+        return errno == ENOENT ? 0 : replay_file(path);
     for (struct dirent *e; n >= 0 && (e = readdir(folder));) {
         char file[4096];
         if (e->d_name[0] == '.')
             continue;
         snprintf(file, sizeof file, "%s/%s", path, e->d_name);
-        n = replay_file(file) < 0 ? -1 : n + 1;
+        const int more = replay(file);
+        n = more < 0 ? -1 : n + more;
     }
     closedir(folder);
     return n;
