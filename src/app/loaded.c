@@ -3,6 +3,7 @@
 #include "app/policy.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,48 @@ hl_status hl_loaded_is_exported(const char *path, bool *exported, hl_error *err)
     return status;
 }
 
+/* Elements of one row of an input or output; 0: there is none of that name. */
+static int64_t row_size(int n, hl_model_value (*at)(const hl_model *, int), const hl_model *m,
+                        const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(at(m, i).name, name))
+            return hl_shape_count(at(m, i).shape);
+    return 0;
+}
+
+static hl_status want(const char *path, const char *what, int64_t is, int64_t says, hl_error *err)
+{
+    if (is == says)
+        return HL_OK;
+    return hl_fail(err, HL_ERR_CONFIG,
+                   "%s: its graph has %lld elements in '%s', its configuration says %lld; what an exported "
+                   "model is (model.*) stays as it was exported",
+                   path, (long long)is, what, (long long)says);
+}
+
+/* Who acts with it makes room by its configuration: the graph must agree. */
+static hl_status check_interface(const hl_loaded *l, const char *path, hl_error *err)
+{
+    const hl_model *m = l->exported;
+    const hl_model_options *o = &l->trained.model;
+    const int n_in = hl_model_inputs(m), n_out = hl_model_outputs(m);
+    hl_status status = HL_OK;
+    for (int s = 0; s < HL_SENSES && status == HL_OK; s++) {
+        const char *name = hl_sense_name((hl_sense)s);
+        status = want(path, name, row_size(n_in, hl_model_input, m, name), hl_model_sense_size(o, s), err);
+    }
+    if (status == HL_OK)
+        status = want(path, "history", row_size(n_in, hl_model_input, m, "history"),
+                      o->history * hl_model_non_temporal(o), err);
+    if (status == HL_OK)
+        status = want(path, "action", row_size(n_out, hl_model_output, m, "action"), o->action, err);
+    if (status == HL_OK)
+        status = want(path, "compressed", row_size(n_out, hl_model_output, m, "compressed"), o->compressed,
+                      err);
+    return status;
+}
+
 static hl_status open_exported(hl_loaded *l, const char *path, int n, char *const *overrides, hl_error *err)
 {
     char name[512];
@@ -45,7 +88,7 @@ static hl_status open_exported(hl_loaded *l, const char *path, int n, char *cons
     const char *step = hl_model_about(l->exported, "step");
     l->trained.step = step ? strtoull(step, NULL, 10) : 0;
     l->trained.model = hl_config_model(&l->trained.config);
-    return HL_OK;
+    return check_interface(l, path, err);
 }
 
 hl_status hl_loaded_open(hl_loaded *l, const char *path, int n_overrides, char *const *overrides,
