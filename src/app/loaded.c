@@ -4,13 +4,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/shape.h"
+#include "base/text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* .safetensors files are a length and then JSON. */
+/* .safetensors files are a length, below 2^56 in any case, and then JSON; text has no zero byte. */
 hl_status hl_loaded_is_exported(const char *path, bool *exported, hl_error *err)
 {
     enum { LENGTH = 8 };
@@ -23,7 +23,7 @@ hl_status hl_loaded_is_exported(const char *path, bool *exported, hl_error *err)
     *exported = false;
     if (size >= sizeof begin) {
         status = hl_file_read(fd, path, 0, begin, sizeof begin, err);
-        *exported = status == HL_OK && begin[LENGTH] == '{';
+        *exported = status == HL_OK && begin[LENGTH] == '{' && memchr(begin, 0, LENGTH);
     }
     close(fd);
     return status;
@@ -86,9 +86,12 @@ static hl_status open_exported(hl_loaded *l, const char *path, int n, char *cons
     if (status != HL_OK)
         return status;
     const char *step = hl_model_about(l->exported, "step");
-    l->trained.step = step ? strtoull(step, NULL, 10) : 0;
+    if (step && !hl_parse_whole(step, &l->trained.step))
+        return hl_fail(err, HL_ERR_DATA, "%s: metadata 'step': found '%s', expected a whole number", path,
+                       hl_excerpt_of(step).text);
     l->trained.model = hl_config_model(&l->trained.config);
-    return check_interface(l, path, err);
+    status = check_interface(l, path, err);
+    return status == HL_OK ? hl_model_check(l->exported, err) : status;
 }
 
 hl_status hl_loaded_open(hl_loaded *l, const char *path, int n_overrides, char *const *overrides,

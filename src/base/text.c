@@ -214,6 +214,22 @@ bool hl_parse_size(const char *text, size_t *bytes)
     return true;
 }
 
+bool hl_parse_whole(const char *text, uint64_t *n)
+{
+    uint64_t value = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        const uint64_t digit = (uint64_t)(*at - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = 10 * value + digit;
+    }
+    if (at == text || *at || (*text == '0' && text[1]))
+        return false;
+    *n = value;
+    return true;
+}
+
 void hl_text_append_size(hl_text *t, size_t bytes)
 {
     size_t i = 0;

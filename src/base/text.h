@@ -31,7 +31,10 @@ const char *hl_nearest(const char *word, const char *const *candidates, size_t n
  * and KiB, MiB, GiB, TiB (of 1024). A fraction of a byte is cut off. False, and *bytes as it was, for
  * anything else: a sign, a space, another unit, what does not fit, less than a byte that is not 0. */
 bool hl_parse_size(const char *text, size_t *bytes);
-/* And back, exactly, in the largest unit that allows it: "8GiB", "1536MiB", "4097", "0". */
+/* A whole number in digits alone. False, and *n as it was, for anything else: a sign, a leading zero, a
+ * blank, what does not fit. */
+bool hl_parse_whole(const char *text, uint64_t *n);
+/* A size back, exactly, in the largest unit that allows it: "8GiB", "1536MiB", "4097", "0". */
 void hl_text_append_size(hl_text *t, size_t bytes);
 
 /* What the world wrote, made fit for a message: at most 48 bytes of it, "..." after a cut, '?' for

@@ -158,6 +158,55 @@ bad "elements in 'history'" eval fp32.safetensors model.history=3
 bad "elements in 'depth'" infer fp32.safetensors model.senses='[visual]' --input seen.h5 --output x.act
 bad "elements in 'compressed'" infer fp32.safetensors model.compressed=7 --input seen.h5 --output x.act
 
+# What acting with it will need.
+run 0 plan int8.safetensors --json
+check 'weights are in the mapped file' test "$(figure .stdout inference bytes mapped)" -gt 0
+run 0 plan int8.safetensors --batch 3 --calls
+prints 'inference, batch 3'
+run 0 plan int8.safetensors --budget 16MiB
+prints 'budget 16.0 MiB +int8$'
+run 0 plan int8.safetensors --budget 16MiB --json
+check 'it fits' test "$(figure .stdout precisions int8 inference total)" -le 16777216
+bad 'parameters alone' plan int8.safetensors --budget 1KiB
+bad 'only acts' plan int8.safetensors --memory-viz x.json
+printf 'memory: {budget: 64GiB}\n' >memory.yaml # its ninth byte is that of a .safetensors file
+run 0 plan memory.yaml train.batch=1
+
+# damaged FROM TO PYTHON: a copy, whose header h (JSON) and data d were changed.
+damaged() {
+    python3 - "$@" <<'PYTHON'
+import json, struct, sys
+b = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+h, d, pad = json.loads(b[8:8 + n]), bytearray(b[8 + n:]), 0
+about = h["__metadata__"]
+matrix = next(k for k, v in h.items() if len(v.get("shape", [])) == 2 and v["dtype"] == "F32")
+exec(sys.argv[3])
+j = json.dumps(h).encode()
+j += b" " * (-(8 + len(j)) % 64 + pad)
+open(sys.argv[2], "wb").write(struct.pack("<Q", len(j)) + j + d)
+PYTHON
+}
+damaged fp32.safetensors bad.safetensors 'at = h[matrix]["data_offsets"][0]; d[at:at + 4] = struct.pack("<f", float("nan"))'
+for command in eval inspect plan; do
+    bad "^hl: bad.safetensors: tensor '[^']+' has an element, 0 of [0-9]+, that is NaN" $command bad.safetensors
+done
+bad "^hl: bad.safetensors: tensor '" infer bad.safetensors --input seen.h5 --output x.act
+check 'no actions' test ! -e x.act
+damaged fp32.safetensors bad.safetensors 'about["step"] = "-1"'
+bad "bad.safetensors: metadata 'step': found '-1'" eval bad.safetensors
+damaged fp32.safetensors bad.safetensors 'about["format_version"] = "2"'
+bad 'bad.safetensors: its format_version is 2, hl .* reads up to 1' eval bad.safetensors
+damaged fp32.safetensors bad.safetensors 'about["config"] = about["config"].replace("image: 8", "image: 16")'
+bad "bad.safetensors: its graph has 192 elements in 'visual'" eval bad.safetensors
+damaged fp32.safetensors odd.safetensors 'pad = 1' # no tensor where its type wants it
+run 0 inspect odd.safetensors
+actions odd.safetensors odd.act
+check 'it acts all the same' cmp odd.act.txt fp32.act.txt
+damaged fp32.safetensors odd.safetensors 'about["exported_from"] = "\x1b[31mred"'
+run 0 inspect odd.safetensors
+check 'no control characters' test -z "$(LC_ALL=C tr -d '[:print:]\n' <.stdout)"
+
 # Exported models that are none.
 head -c 100 fp32.safetensors >short.safetensors
 bad '^hl: short.safetensors' eval short.safetensors
