@@ -30,8 +30,7 @@ typedef struct subject {
 
 static bool looks_like_yaml(const char *path)
 {
-    const char *dot = strrchr(path, '.');
-    return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
+    return hl_ends_in(path, ".yaml") || hl_ends_in(path, ".yml");
 }
 
 static hl_status open_checkpoint(subject *s, hl_error *err)

@@ -90,6 +90,12 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+bool hl_ends_in(const char *name, const char *suffix)
+{
+    const size_t n = strlen(name), m = strlen(suffix);
+    return n > m && !strcmp(name + n - m, suffix);
+}
+
 size_t hl_edit_distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b);

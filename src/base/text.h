@@ -20,6 +20,9 @@ void hl_text_appendf(hl_text *t, const char *format, ...) HL_PRINTF(2, 3);
 char *hl_text_take(hl_text *t);
 void hl_text_free(hl_text *t);
 
+/* Whether a name ends so, and is more than that: "model.h5", ".h5". */
+bool hl_ends_in(const char *name, const char *suffix);
+
 /* Edit distance with insertions, deletions, substitutions and exchanges of neighbours (Damerau 1964,
  * each place edited once). Words of more than 64 bytes are not compared: SIZE_MAX. */
 size_t hl_edit_distance(const char *a, const char *b);

@@ -147,6 +147,14 @@ static void test_excerpt(void **state)
     assert_string_equal(hl_long_excerpt_of("a\x1b").text, "a?");
 }
 
+static void test_ends_in(void **state)
+{
+    (void)state;
+    assert_true(hl_ends_in("a.h5", ".h5") && hl_ends_in("x/a.b.h5", ".h5") && hl_ends_in("a", ""));
+    assert_false(hl_ends_in(".h5", ".h5") || hl_ends_in("h5", ".h5") || hl_ends_in("a.h5x", ".h5") ||
+                 hl_ends_in("", "") || hl_ends_in("", ".h5"));
+}
+
 static void test_parse_whole(void **state)
 {
     (void)state;
@@ -257,8 +265,8 @@ int main(void)
         cmocka_unit_test(test_append),           cmocka_unit_test(test_appendf_and_bytes),
         cmocka_unit_test(test_no_memory_sticks), cmocka_unit_test(test_edit_distance),
         cmocka_unit_test(test_nearest),          cmocka_unit_test(test_excerpt),
-        cmocka_unit_test(test_parse_whole),      cmocka_unit_test(test_parse_size),
-        cmocka_unit_test(test_append_size),
+        cmocka_unit_test(test_ends_in),          cmocka_unit_test(test_parse_whole),
+        cmocka_unit_test(test_parse_size),       cmocka_unit_test(test_append_size),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

@@ -198,7 +198,6 @@ static hl_status prove(const request *r, const char *written, const hl_trained *
                                  .n_overrides = r->n_overrides,
                                  .overrides = r->overrides,
                                  .held_out = held_out,
-                                 .samples = r->samples,
                                  .episodes = !reach            ? 0
                                              : r->episodes < 0 ? t->config.eval.episodes
                                                                : r->episodes};
@@ -277,8 +276,8 @@ static hl_status export_trained(const request *r, const hl_trained *t, bool *nea
     hl_stage *stage = NULL;
     hl_status status = HL_OK;
     hl_windows *held_out = NULL; /* opened before the work: then what is wrong with the data is known */
-    if (r->samples &&
-        !(held_out = hl_windows_open(&t->config, HL_VALID, hl_parity_batches[HL_PARITY_BATCHES - 1], err)))
+    if (r->samples && !(held_out = hl_windows_open(&t->config, HL_VALID, r->samples,
+                                                   hl_parity_batches[HL_PARITY_BATCHES - 1], err)))
         status = err->status;
     if (status == HL_OK && r->format != HL_EXPORT_H5 && !(stage = make_stage(r, t, &layers, err)))
         status = err->status;

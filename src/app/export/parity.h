@@ -39,7 +39,6 @@ typedef struct hl_parity_request {
     int n_overrides;
     char *const *overrides;
     hl_windows *held_out; /* to act on, as many at a time as the larger of hl_parity_batches; NULL: none */
-    int64_t samples;      /* of them; those there are, if fewer */
     int64_t episodes;     /* in the world reach; 0: none */
 } hl_parity_request;
 

@@ -13,11 +13,10 @@
 hl_status hl_export_format_of(const char *path, hl_export_format *format, hl_error *err)
 {
     static const char *const suffixes[HL_EXPORT_FORMATS] = {".h5", ".safetensors", ".onnx"};
-    const size_t n = strlen(path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     for (int f = 0; f < HL_EXPORT_FORMATS; f++) {
-        const size_t m = strlen(suffixes[f]);
         *format = (hl_export_format)f;
-        if (n > m && !strcmp(path + n - m, suffixes[f]) && path[n - m - 1] != '/')
+        if (hl_ends_in(name, suffixes[f]))
             return HL_OK;
     }
     return hl_fail(err, HL_ERR_USAGE,
