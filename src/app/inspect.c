@@ -4,8 +4,9 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "deploy/model.h"
 #include "graph/graph.h"
-#include "io/safetensors.h"
 #include "run/params.h"
 
 #include <inttypes.h>
@@ -20,17 +21,16 @@ typedef struct subject {
     const char *path;
     kind kind;
     hl_config config;
-    hl_params *params; /* declared only, or mapped */
+    hl_params *declared;     /* what a configuration or checkpoint has */
+    const hl_params *params; /* that, or those of an exported model */
     bool decoder;
     uint64_t step, epoch, seed; /* of a checkpoint */
-    hl_model *model;            /* of an exported one, and its tensors */
-    hl_safetensors *tensors;
+    hl_model *model;            /* of an exported one */
 } subject;
 
 static bool looks_like_yaml(const char *path)
 {
-    const char *dot = strrchr(path, '.');
-    return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
+    return hl_ends_in(path, ".yaml") || hl_ends_in(path, ".yml");
 }
 
 static hl_status open_checkpoint(subject *s, hl_error *err)
@@ -52,18 +52,6 @@ static hl_status open_checkpoint(subject *s, hl_error *err)
     return status;
 }
 
-/* Its tensors as a store, for what is told of parameters. */
-static hl_status map_tensors(subject *s, hl_error *err)
-{
-    hl_status status = HL_OK;
-    for (int i = 0; i < hl_safetensors_count(s->tensors) && status == HL_OK; i++) {
-        const hl_safetensor t = hl_safetensors_at(s->tensors, i);
-        int index;
-        status = hl_params_map(s->params, t.name, t.dtype, t.shape, t.data, &index, err);
-    }
-    return status;
-}
-
 static hl_status open_exported(subject *s, hl_error *err)
 {
     hl_loaded l;
@@ -73,17 +61,16 @@ static hl_status open_exported(subject *s, hl_error *err)
     s->kind = EXPORTED;
     s->config = l.trained.config;
     s->model = l.exported;
-    status = hl_model_check(s->model, err); /* every weight: what is shown is what can be run */
-    s->tensors = status == HL_OK ? hl_safetensors_open(s->path, err) : NULL;
-    return s->tensors ? map_tensors(s, err) : err->status;
+    s->params = hl_model_params(s->model);
+    return HL_OK;
 }
 
 static hl_status open_subject(subject *s, int n_overrides, char *const *overrides, hl_error *err)
 {
     bool exported = false;
     hl_status status = HL_OK;
-    if (!(s->params = hl_params_new(0)))
-        return hl_fail(err, HL_ERR_MEMORY, "no memory");
+    if (!(s->params = s->declared = hl_params_new(0)))
+        return hl_fail(err, HL_ERR_MEMORY, "no memory to list parameters");
     s->decoder = true;
     if (looks_like_yaml(s->path))
         status = hl_config_load(&s->config, s->path, n_overrides, overrides, err);
@@ -92,7 +79,7 @@ static hl_status open_subject(subject *s, int n_overrides, char *const *override
     if (status != HL_OK || exported)
         return status;
     hl_model_options o = hl_config_model(&s->config);
-    return hl_setup_declare(&o, s->decoder, s->params, err);
+    return hl_setup_declare(&o, s->decoder, s->declared, err);
 }
 
 /* ------------------------------------------------------------------ modules */
@@ -145,7 +132,7 @@ static void print_modules(const hl_params *p)
 static void print_value(const char *what, hl_model_value v)
 {
     hl_shape_text shape = hl_shape_print(v.shape);
-    printf("  %-8s %-20s %s\n", what, v.name, shape.text);
+    printf("  %-8s %-20s %s\n", what, hl_long_excerpt_of(v.name).text, shape.text);
 }
 
 static void print_exported(const hl_model *m)
@@ -153,7 +140,7 @@ static void print_exported(const hl_model *m)
     const char *const keys[] = {"precision", "exported_from", "step", "hl_version"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (hl_model_about(m, keys[i]))
-            printf("  %-14s %s\n", keys[i], hl_model_about(m, keys[i]));
+            printf("  %-14s %s\n", keys[i], hl_long_excerpt_of(hl_model_about(m, keys[i])).text);
     printf("\nfor a batch of 1\n");
     for (int i = 0; i < hl_model_inputs(m); i++)
         print_value("input", hl_model_input(m, i));
@@ -256,8 +243,7 @@ int hl_command_inspect(int argc, char **argv)
     if (status == HL_OK)
         status = json ? print_json(&s, &err) : print_text(&s, shapes, &err);
     hl_config_free(&s.config);
-    hl_params_free(s.params);
-    hl_safetensors_close(s.tensors);
+    hl_params_free(s.declared);
     hl_model_free(s.model);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }

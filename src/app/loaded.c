@@ -3,13 +3,14 @@
 #include "app/policy.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/shape.h"
+#include "base/text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* .safetensors files are a length and then JSON. */
+/* .safetensors files are a length, below 2^56 in any case, and then JSON; text has no zero byte. */
 hl_status hl_loaded_is_exported(const char *path, bool *exported, hl_error *err)
 {
     enum { LENGTH = 8 };
@@ -22,9 +23,51 @@ hl_status hl_loaded_is_exported(const char *path, bool *exported, hl_error *err)
     *exported = false;
     if (size >= sizeof begin) {
         status = hl_file_read(fd, path, 0, begin, sizeof begin, err);
-        *exported = status == HL_OK && begin[LENGTH] == '{';
+        *exported = status == HL_OK && begin[LENGTH] == '{' && memchr(begin, 0, LENGTH);
     }
     close(fd);
+    return status;
+}
+
+/* Elements of one row of an input or output; 0: there is none of that name. */
+static int64_t row_size(int n, hl_model_value (*at)(const hl_model *, int), const hl_model *m,
+                        const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(at(m, i).name, name))
+            return hl_shape_count(at(m, i).shape);
+    return 0;
+}
+
+static hl_status want(const char *path, const char *what, int64_t is, int64_t says, hl_error *err)
+{
+    if (is == says)
+        return HL_OK;
+    return hl_fail(err, HL_ERR_CONFIG,
+                   "%s: its graph has %lld elements in '%s', its configuration says %lld; what an exported "
+                   "model is (model.*) stays as it was exported",
+                   path, (long long)is, what, (long long)says);
+}
+
+/* Who acts with it makes room by its configuration: the graph must agree. */
+static hl_status check_interface(const hl_loaded *l, const char *path, hl_error *err)
+{
+    const hl_model *m = l->exported;
+    const hl_model_options *o = &l->trained.model;
+    const int n_in = hl_model_inputs(m), n_out = hl_model_outputs(m);
+    hl_status status = HL_OK;
+    for (int s = 0; s < HL_SENSES && status == HL_OK; s++) {
+        const char *name = hl_sense_name((hl_sense)s);
+        status = want(path, name, row_size(n_in, hl_model_input, m, name), hl_model_sense_size(o, s), err);
+    }
+    if (status == HL_OK)
+        status = want(path, "history", row_size(n_in, hl_model_input, m, "history"),
+                      o->history * hl_model_non_temporal(o), err);
+    if (status == HL_OK)
+        status = want(path, "action", row_size(n_out, hl_model_output, m, "action"), o->action, err);
+    if (status == HL_OK)
+        status = want(path, "compressed", row_size(n_out, hl_model_output, m, "compressed"), o->compressed,
+                      err);
     return status;
 }
 
@@ -43,9 +86,12 @@ static hl_status open_exported(hl_loaded *l, const char *path, int n, char *cons
     if (status != HL_OK)
         return status;
     const char *step = hl_model_about(l->exported, "step");
-    l->trained.step = step ? strtoull(step, NULL, 10) : 0;
+    if (step && !hl_parse_whole(step, &l->trained.step))
+        return hl_fail(err, HL_ERR_DATA, "%s: metadata 'step': found '%s', expected a whole number", path,
+                       hl_excerpt_of(step).text);
     l->trained.model = hl_config_model(&l->trained.config);
-    return HL_OK;
+    status = check_interface(l, path, err);
+    return status == HL_OK ? hl_model_check(l->exported, err) : status;
 }
 
 hl_status hl_loaded_open(hl_loaded *l, const char *path, int n_overrides, char *const *overrides,

@@ -14,7 +14,8 @@ typedef struct hl_loaded {
 /* Whether the content is that of an exported model, or of other tensors in such a file: then hl_loaded_open
  * says what it is. */
 hl_status hl_loaded_is_exported(const char *path, bool *exported, hl_error *err);
-/* Which of the two the content says. After an error *l is {0}. Overrides as in hl_config_load. */
+/* Which of the two the content says. Of an exported model every weight is looked at: all are finite. After an
+ * error *l is {0}. Overrides as in hl_config_load. */
 hl_status hl_loaded_open(hl_loaded *l, const char *path, int n_overrides, char *const *overrides,
                          hl_error *err);
 void hl_loaded_close(hl_loaded *l);

@@ -90,6 +90,12 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+bool hl_ends_in(const char *name, const char *suffix)
+{
+    const size_t n = strlen(name), m = strlen(suffix);
+    return n > m && !strcmp(name + n - m, suffix);
+}
+
 size_t hl_edit_distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b);
@@ -211,6 +217,22 @@ bool hl_parse_size(const char *text, size_t *bytes)
     if (errno || !unit_of(end) || product >= (double)SIZE_MAX || (x > 0 && product < 1))
         return false;
     *bytes = (size_t)product;
+    return true;
+}
+
+bool hl_parse_whole(const char *text, uint64_t *n)
+{
+    uint64_t value = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        const uint64_t digit = (uint64_t)(*at - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = 10 * value + digit;
+    }
+    if (at == text || *at || (*text == '0' && text[1]))
+        return false;
+    *n = value;
     return true;
 }
 

@@ -20,6 +20,9 @@ void hl_text_appendf(hl_text *t, const char *format, ...) HL_PRINTF(2, 3);
 char *hl_text_take(hl_text *t);
 void hl_text_free(hl_text *t);
 
+/* Whether a name ends so, and is more than that: "model.h5", ".h5". */
+bool hl_ends_in(const char *name, const char *suffix);
+
 /* Edit distance with insertions, deletions, substitutions and exchanges of neighbours (Damerau 1964,
  * each place edited once). Words of more than 64 bytes are not compared: SIZE_MAX. */
 size_t hl_edit_distance(const char *a, const char *b);
@@ -31,7 +34,10 @@ const char *hl_nearest(const char *word, const char *const *candidates, size_t n
  * and KiB, MiB, GiB, TiB (of 1024). A fraction of a byte is cut off. False, and *bytes as it was, for
  * anything else: a sign, a space, another unit, what does not fit, less than a byte that is not 0. */
 bool hl_parse_size(const char *text, size_t *bytes);
-/* And back, exactly, in the largest unit that allows it: "8GiB", "1536MiB", "4097", "0". */
+/* A whole number in digits alone. False, and *n as it was, for anything else: a sign, a leading zero, a
+ * blank, what does not fit. */
+bool hl_parse_whole(const char *text, uint64_t *n);
+/* A size back, exactly, in the largest unit that allows it: "8GiB", "1536MiB", "4097", "0". */
 void hl_text_append_size(hl_text *t, size_t bytes);
 
 /* What the world wrote, made fit for a message: at most 48 bytes of it, "..." after a cut, '?' for

@@ -99,7 +99,7 @@ static hl_status check_finite(const hl_model *m, int index, hl_error *err)
     if (at < 0)
         return HL_OK;
     return hl_fail(err, HL_ERR_DATA, "%s: tensor '%s' has an element, %lld of %lld, that is NaN or infinite",
-                   m->path, hl_excerpt_of(t.name).text, (long long)at, (long long)t.count);
+                   m->path, hl_long_excerpt_of(t.name).text, (long long)at, (long long)t.count);
 }
 
 /* Where the values may be read: in the file, or in a copy. */
@@ -121,7 +121,7 @@ static hl_status map_tensor(hl_model *m, int index, hl_error *err)
                                                              : HL_F32;
     if (!t.known || (t.dtype != HL_F32 && t.dtype != HL_I8 && t.dtype != low))
         return hl_fail(err, HL_ERR_DATA, "%s: tensor '%s' is %s, which a model of precision %s does not have",
-                       m->path, hl_excerpt_of(t.name).text, t.type, hl_model_about(m, "precision"));
+                       m->path, hl_long_excerpt_of(t.name).text, t.type, hl_model_about(m, "precision"));
     const void *values = readable(m, index, &t);
     int entry;
     if (!values)
@@ -178,7 +178,7 @@ static hl_status check_all_read(const hl_model *m, hl_error *err)
     for (int i = 0; i < n && status == HL_OK; i++)
         if (!read[i])
             status = hl_fail(err, HL_ERR_DATA, "%s: its graph does not read tensor '%s'", m->path,
-                             hl_excerpt_of(hl_params_at(m->params, i).name).text);
+                             hl_long_excerpt_of(hl_params_at(m->params, i).name).text);
     hl_free(read);
     return status;
 }
@@ -291,13 +291,34 @@ hl_model_value hl_model_output(const hl_model *m, int index)
     return m->outputs[index];
 }
 
-hl_session *hl_model_session(hl_model *m, int64_t batch, const hl_session_options *options, hl_error *err)
+const hl_params *hl_model_params(const hl_model *m)
+{
+    return m->params;
+}
+
+/* How a session of the model runs. */
+static hl_session_options own_options(const hl_model *m, const hl_session_options *options)
 {
     hl_session_options o = options ? *options : (hl_session_options){0};
-    hl_graph *g = graph_at(m, batch, err);
     o.frozen = true;
     if (o.precision == HL_PRECISION_FP32)
         o.precision = m->precision;
+    return o;
+}
+
+hl_plan *hl_model_plan(const hl_model *m, int64_t batch, const hl_session_options *options, hl_error *err)
+{
+    const hl_session_options o = own_options(m, options);
+    hl_graph *g = graph_at(m, batch, err);
+    hl_plan *p = g ? hl_plan_new(g, &o, err) : NULL;
+    hl_graph_free(g);
+    return p;
+}
+
+hl_session *hl_model_session(hl_model *m, int64_t batch, const hl_session_options *options, hl_error *err)
+{
+    const hl_session_options o = own_options(m, options);
+    hl_graph *g = graph_at(m, batch, err);
     hl_session *s = g ? hl_session_open(g, m->params, &o, err) : NULL;
     hl_graph_free(g);
     return s;

@@ -4,6 +4,9 @@
 
 #include "hl.h"
 
+/* The store its graph reads: an entry for each tensor of the file. */
+const hl_params *hl_model_params(const hl_model *m);
+
 #define HL_MODEL_FORMAT "hl-model"
 /* Of what is written, and the newest that is read. */
 enum { HL_MODEL_FORMAT_VERSION = 1 };

@@ -15,6 +15,7 @@ typedef struct hl_onnx_options {
     bool external;
     int n_metadata;
     const hl_safetensors_text *metadata; /* for people and programs that ask the model about itself */
+    uint64_t *bytes;                     /* set to the size of what was written, both files; may be NULL */
 } hl_onnx_options;
 
 /* Writes what the outputs of a graph need, with a free batch: the graph is given built at batch 2 and at

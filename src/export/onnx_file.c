@@ -230,6 +230,17 @@ static hl_status write_files(writer *w, hl_error *err)
     return status;
 }
 
+/* Of both files. */
+static uint64_t bytes_written(writer *w)
+{
+    uint64_t offset = 0, data = 0;
+    for (const hl_onnx_weight *p = w->x->weights; p; p = p->next) {
+        data = offset + bytes_of(p);
+        offset = next_offset(offset, p);
+    }
+    return w->head.size + graph_size(w) + (w->data_path ? data : 0);
+}
+
 /* Every weight has its values, as of one version of the store. */
 static hl_status take_values(writer *w, hl_params *params, hl_error *err)
 {
@@ -254,6 +265,8 @@ hl_status hl_onnx_save(const hl_onnx *x, const char *path, hl_params *params, hl
     hl_status status = failed ? no_memory(&w, err) : take_values(&w, params, err);
     if (status == HL_OK)
         status = write_files(&w, err);
+    if (status == HL_OK && x->options->bytes)
+        *x->options->bytes = bytes_written(&w);
     hl_snapshot_free(w.values);
     hl_text_free(&data_path);
     hl_text_free(&w.head);

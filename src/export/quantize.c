@@ -114,12 +114,21 @@ typedef struct quantizing {
 static hl_status declare(hl_params *to, const char *weight, const char *what, hl_dtype dtype, hl_shape shape,
                          int *index, bool *is_new, hl_error *err)
 {
-    char name[HL_PARAM_NAME_MAX + 16];
+    char name[HL_PARAM_NAME_MAX + 32];
     snprintf(name, sizeof name, "%s.%s", weight, what);
     *is_new = hl_params_find(to, name) < 0;
     hl_status status = hl_params_declare(to, name, HL_PARAMETER, dtype, shape,
                                          (hl_init_rule){HL_FILLED, 0, 0}, index, err);
     return status == HL_OK && *is_new ? hl_params_allocate(to, *index, err) : status;
+}
+
+/* What the entry of a layer's operand is called after its weight, which layers before it may read too. */
+static void name_operand(const hl_layers *layers, const hl_layer *l, char name[24])
+{
+    int before = 0;
+    for (const hl_layer *other = layers->at; other < l; other++)
+        before += other->param == l->param;
+    snprintf(name, 24, before ? "operand%d" : "operand", before);
 }
 
 /* Entries of a layer in the new store: integers, their scales, and perhaps the operand's. */
@@ -147,7 +156,9 @@ static hl_status quantize_weight(const quantizing *q, const hl_node *product, co
                                hl_params_at(q->to, out->scale).data, err);
     if (status != HL_OK || l->scale <= 0)
         return status;
-    status = declare(q->to, l->name, "operand", HL_F32, (hl_shape){1, {1}}, &out->operand, &is_new, err);
+    char operand[24];
+    name_operand(q->layers, l, operand);
+    status = declare(q->to, l->name, operand, HL_F32, (hl_shape){1, {1}}, &out->operand, &is_new, err);
     if (status == HL_OK)
         hl_params_at(q->to, out->operand).data[0] = l->scale;
     return status;

@@ -32,8 +32,8 @@ void hl_layers_free(hl_layers *layers);
 
 /* g over `to`: the layers that are not kept in integers, all else as it was. `to` maps entries of `from`,
  * which must outlive it, and has for a quantized weight W: W.int8 [O,...], W.scale [O], and W.operand [1]
- * if the layer has a scale. Called again for the same graph at another batch it finds them there.
- * HL_ERR_NUMERIC names a weight that is not finite. NULL on error. */
+ * if the layer has a scale (W.operand1, ... of further layers that read W). Called again for the same graph
+ * at another batch it finds them there. HL_ERR_NUMERIC names a weight that is not finite. NULL on error. */
 hl_graph *hl_quantize_layers(const hl_graph *g, hl_params *from, hl_params *to, const hl_layers *layers,
                              hl_error *err);
 

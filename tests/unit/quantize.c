@@ -118,6 +118,47 @@ static void integers_come_close(void **state)
     hl_params_free(params);
 }
 
+/* One weight, read by two products whose operands differ a thousand times. */
+static void operands_of_one_weight_have_their_own_scales(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(3), *to = hl_params_new(0);
+    hl_graph *g = hl_graph_new();
+    for (int i = 0; i < 2; i++) {
+        hl_tensor x = hl_input(g, i ? "large" : "small", HL_F32, 2, (int64_t[]){3, 6});
+        hl_tensor w = hl_param(g, params, "both", 2, (int64_t[]){5, 6}, (hl_init_rule){HL_FAN_IN, 0, 0});
+        hl_output(g, i ? "of large" : "of small", hl_linear(g, x, w, (hl_tensor){0}));
+    }
+    hl_layers layers;
+    assert_int_equal(hl_layers_of(g, &layers, &err), HL_OK);
+    assert_int_equal(layers.n, 2);
+    layers.at[0].scale = 0.001f / 127;
+    layers.at[1].scale = 1.0f / 127;
+    for (int again = 0; again < 2; again++) { /* the second time they are found */
+        hl_graph *q = hl_quantize_layers(g, params, to, &layers, &err);
+        hl_session *floats = open(g, params), *integers = open(q, to);
+        for (int i = 0; i < 2; i++) {
+            fill(i ? integers : floats, "small", 0.001f);
+            fill(i ? integers : floats, "large", 1);
+        }
+        run(floats);
+        run(integers);
+        const char *const outputs[] = {"of small", "of large"};
+        for (int i = 0; i < 2; i++)
+            assert_true(off(hl_session_output(integers, outputs[i]), hl_session_output(floats, outputs[i]),
+                            15) < 0.02);
+        hl_session_free(floats);
+        hl_session_free(integers);
+        hl_graph_free(q);
+    }
+    assert_int_equal(hl_params_count(to), 4); /* integers and scales once, two operands */
+    hl_layers_free(&layers);
+    hl_graph_free(g);
+    hl_params_free(to);
+    hl_params_free(params);
+}
+
 static void kept_layers_stay_as_they_are(void **state)
 {
     (void)state;
@@ -291,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_are_products_of_parameters),
         cmocka_unit_test(integers_come_close),
+        cmocka_unit_test(operands_of_one_weight_have_their_own_scales),
         cmocka_unit_test(kept_layers_stay_as_they_are),
         cmocka_unit_test(a_weight_that_is_not_finite_is_named),
         cmocka_unit_test(no_memory_is_told),

@@ -147,6 +147,39 @@ static void test_excerpt(void **state)
     assert_string_equal(hl_long_excerpt_of("a\x1b").text, "a?");
 }
 
+static void test_ends_in(void **state)
+{
+    (void)state;
+    assert_true(hl_ends_in("a.h5", ".h5") && hl_ends_in("x/a.b.h5", ".h5") && hl_ends_in("a", ""));
+    assert_false(hl_ends_in(".h5", ".h5") || hl_ends_in("h5", ".h5") || hl_ends_in("a.h5x", ".h5") ||
+                 hl_ends_in("", "") || hl_ends_in("", ".h5"));
+}
+
+static void test_parse_whole(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "01",
+                                      "00",
+                                      "1.0",
+                                      "1e3",
+                                      "x",
+                                      "0x1",
+                                      "18446744073709551616",
+                                      "99999999999999999999999"};
+    uint64_t n = 5;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (hl_parse_whole(bad[i], &n) || n != 5)
+            fail_msg("'%s' was taken", bad[i]);
+    assert_true(hl_parse_whole("0", &n) && n == 0);
+    assert_true(hl_parse_whole("10203", &n) && n == 10203);
+    assert_true(hl_parse_whole("18446744073709551615", &n) && n == UINT64_MAX);
+}
+
 static void test_parse_size(void **state)
 {
     (void)state;
@@ -232,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_append),           cmocka_unit_test(test_appendf_and_bytes),
         cmocka_unit_test(test_no_memory_sticks), cmocka_unit_test(test_edit_distance),
         cmocka_unit_test(test_nearest),          cmocka_unit_test(test_excerpt),
+        cmocka_unit_test(test_ends_in),          cmocka_unit_test(test_parse_whole),
         cmocka_unit_test(test_parse_size),       cmocka_unit_test(test_append_size),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #define HL_APP_CONFIG_H
 
 #include "hl.h"
+#include "base/text.h"
 #include "layers/model.h"
 #include "optim/schedule.h"
 
@@ -86,6 +87,8 @@ void hl_config_free(hl_config *c);
 /* YAML that hl_config_parse_text reads back to the same configuration. The caller's (hl_free); NULL if
  * there is no memory. */
 char *hl_config_print(const hl_config *c);
+/* Appends a string in double quotes, with escapes where YAML needs them. */
+void hl_config_quote(hl_text *t, const char *string);
 /* docs/config.md, from the table; likewise. */
 char *hl_config_markdown(void);
 

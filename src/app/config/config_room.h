@@ -98,8 +98,6 @@ hl_status hl_config_set(void *record, const hl_config_line *line, const hl_yaml_
                         const hl_yaml_node **culprit, hl_error *err);
 /* Appends the value as YAML in one line. */
 void hl_config_append(hl_text *t, const void *record, const hl_config_line *line);
-/* Appends a string in double quotes, with escapes where YAML needs them. */
-void hl_config_quote(hl_text *t, const char *string);
 /* Frees what the value owns. */
 void hl_config_release(void *record, const hl_config_line *line);
 

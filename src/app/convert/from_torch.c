@@ -8,7 +8,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A checkpoint in the making. */
@@ -47,16 +46,10 @@ static hl_status read_config(conversion *c, const char *config, int n, char *con
 static hl_status read_number(const conversion *c, const char *key, uint64_t *out, hl_error *err)
 {
     const char *text = hl_weights_metadata(c->weights, key);
-    char again[24];
-    if (!text)
+    if (!text || hl_parse_whole(text, out))
         return HL_OK;
-    unsigned long long n = strtoull(text, NULL, 10);
-    snprintf(again, sizeof again, "%llu", n);
-    if (strcmp(text, again) != 0) /* a sign, a blank, a rest, too large */
-        return hl_fail(err, HL_ERR_DATA, "%s: metadata '%s': found '%s', expected a whole number", c->from,
-                       key, hl_excerpt_of(text).text);
-    *out = n;
-    return HL_OK;
+    return hl_fail(err, HL_ERR_DATA, "%s: metadata '%s': found '%s', expected a whole number", c->from, key,
+                   hl_excerpt_of(text).text);
 }
 
 static hl_status read_metadata(conversion *c, hl_error *err)

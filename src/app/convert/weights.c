@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -21,9 +22,7 @@ struct hl_weights {
 
 bool hl_weights_is_index(const char *path)
 {
-    static const char suffix[] = ".safetensors.index.json";
-    const size_t n = strlen(path), m = sizeof suffix - 1;
-    return n >= m && !strcmp(path + n - m, suffix);
+    return hl_ends_in(path, ".safetensors.index.json");
 }
 
 static hl_status open_shard(shard *s, char *path, hl_error *err)

@@ -3,15 +3,14 @@
 #include "app/setup.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "data/check.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static bool is_config(const char *path)
 {
-    const char *dot = strrchr(path, '.');
-    return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
+    return hl_ends_in(path, ".yaml") || hl_ends_in(path, ".yml");
 }
 
 static json_t *check_config(const char *path, int n, char *const *overrides, hl_error *err)

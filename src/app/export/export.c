@@ -1,6 +1,7 @@
 /* hl export: the model alone, as it goes to the robot, and the proof that it is the same model. */
 #include "app/command.h"
 #include "app/export/parity_report.h"
+#include "app/export/unproven.h"
 #include "app/export/write.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* A layer that loses more than this of what it gives stays in floats. */
 static const double layer_most_error = 0.1;
@@ -25,6 +27,7 @@ typedef struct request {
     hl_export_format format; /* from here on: what was read of it */
     hl_export_precision numbers;
     double most_error;
+    int64_t parameters; /* of the checkpoint */
 } request;
 
 /* ------------------------------------------------------------------ what is asked for */
@@ -41,6 +44,13 @@ static hl_status read_most_error(request *r, hl_error *err)
     return HL_OK;
 }
 
+static bool is_utf8(const char *name)
+{
+    json_t *text = json_string(name);
+    json_decref(text);
+    return text != NULL;
+}
+
 static hl_status read_request(request *r, hl_error *err)
 {
     hl_status status = hl_export_format_of(r->to, &r->format, err);
@@ -54,6 +64,10 @@ static hl_status read_request(request *r, hl_error *err)
         return hl_fail(
             err, HL_ERR_USAGE,
             "--to %s: it is the checkpoint, whose optimizer state would be lost; choose another name", r->to);
+    if (!is_utf8(r->from) || !is_utf8(r->to))
+        return hl_fail(err, HL_ERR_USAGE,
+                       "%s: the name is not UTF-8, in which the report and the model tell of it",
+                       hl_long_excerpt_of(is_utf8(r->from) ? r->to : r->from).text);
     struct stat to;
     if (stat(r->to, &to) == 0 && S_ISDIR(to.st_mode))
         return hl_fail(err, HL_ERR_USAGE, "--to %s: is a directory; name a file", r->to);
@@ -86,7 +100,9 @@ static hl_status calibration_data(const request *r, const hl_trained *t, hl_conf
             "train, or data.format and data.obs for them",
             r->calibrate);
     hl_text files = {0};
-    hl_text_appendf(&files, "data.files=[\"%s\"]", r->calibrate);
+    hl_text_append(&files, "data.files=[");
+    hl_config_quote(&files, r->calibrate);
+    hl_text_append(&files, "]");
     char *text = hl_config_print(&t->config), *override = hl_text_take(&files);
     hl_status status = HL_OK;
     if (!text || !override)
@@ -123,6 +139,16 @@ static hl_stage *make_stage(const request *r, const hl_trained *t, hl_layers *la
 
 /* ------------------------------------------------------------------ the proof */
 
+static int64_t count_parameters(const hl_trained *t, bool decoder)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < hl_params_count(t->params); i++) {
+        const hl_param_info p = hl_params_at(t->params, i);
+        sum += hl_export_keeps(&p, decoder) ? p.count : 0;
+    }
+    return sum;
+}
+
 static uint64_t bytes_of(const char *path)
 {
     struct stat s;
@@ -141,15 +167,18 @@ static hl_status save_report(const char *path, const json_t *report, hl_error *e
     return status;
 }
 
-static hl_status tell(const request *r, const hl_export_told *told, hl_error *err)
+/* The report lies beside what it tells of; where that was not written it is only printed. */
+static hl_status tell(const request *r, const hl_export_told *told, bool save, hl_error *err)
 {
     char *path = NULL;
     hl_text name = {0};
     hl_text_appendf(&name, "%s.parity.json", r->to);
     json_t *report = hl_parity_json(told);
     hl_status status = (path = hl_text_take(&name)) && report
-                           ? save_report(path, report, err)
+                           ? HL_OK
                            : hl_fail(err, HL_ERR_MEMORY, "no memory for the report of the export");
+    if (status == HL_OK && save && (status = save_report(path, report, err)) != HL_OK)
+        status = hl_fail_prefix(err, "%s is written, its report is not", r->to);
     if (status == HL_OK && r->json)
         status = hl_json_print(stdout, report, err);
     else if (status == HL_OK)
@@ -159,40 +188,25 @@ static hl_status tell(const request *r, const hl_export_told *told, hl_error *er
     return status;
 }
 
-/* Acts with what was written, beside the checkpoint. *near: as near as was asked for. */
+/* Acts with what was written, beside the checkpoint. */
 static hl_status prove(const request *r, const char *written, const hl_trained *t, const hl_stage *stage,
-                       const hl_layers *layers, hl_windows *held_out, bool *near, hl_error *err)
+                       hl_windows *held_out, hl_parity *parity, hl_error *err)
 {
-    hl_parity parity;
     const bool reach = t->config.data.format == HL_FORMAT_REACH;
     const hl_parity_request q = {.before = r->from,
                                  .after = written,
                                  .n_overrides = r->n_overrides,
                                  .overrides = r->overrides,
                                  .held_out = held_out,
-                                 .samples = r->samples,
                                  .episodes = !reach            ? 0
                                              : r->episodes < 0 ? t->config.eval.episodes
                                                                : r->episodes};
-    hl_status status = hl_parity_measure(&q, &t->config, &parity, err);
-    if (status != HL_OK)
-        return status;
-    for (int i = 0; i < hl_params_count(t->params); i++)
-        parity.before.parameters += hl_params_at(t->params, i).role == HL_PARAMETER
-                                        ? hl_params_at(t->params, i).count
-                                        : 0;
-    parity.after.parameters = stage ? hl_stage_parameters(stage) : parity.before.parameters;
-    parity.before.file_bytes = bytes_of(r->from);
-    parity.after.file_bytes = bytes_of(written);
-    const hl_export_told told = {.from = r->from,
-                                 .to = r->to,
-                                 .precision = r->numbers.name,
-                                 .range = r->calibrate ? r->range ? r->range : "percentile" : NULL,
-                                 .parity = &parity,
-                                 .layers = r->numbers.integers ? layers : NULL,
-                                 .most_error = r->most_error};
-    *near = hl_parity_near(&told);
-    return tell(r, &told, err);
+    hl_status status = hl_parity_measure(&q, &t->config, parity, err);
+    parity->before.parameters = r->parameters;
+    parity->after.parameters = stage ? hl_stage_parameters(stage) : count_parameters(t, r->decoder);
+    parity->before.file_bytes = bytes_of(r->from);
+    parity->after.file_bytes = r->format == HL_EXPORT_ONNX ? 0 : bytes_of(written);
+    return status;
 }
 
 /* ------------------------------------------------------------------ the files */
@@ -207,47 +221,73 @@ static void print_tensorrt(const request *r, const hl_stage *s)
     hl_free(command);
 }
 
-/* What is written stands under another name until it is proven. An ONNX model is proven as the graph that it
- * was written from. */
-static hl_status write_proven(const request *r, const char *unproven, const hl_trained *t,
-                              const hl_stage *stage, const hl_layers *layers, hl_windows *held_out,
-                              bool *near, hl_error *err)
+/* What was proven gets its name. An ONNX model is written only now: what was proven is the graph that it is
+ * written from. */
+static hl_status put_in_place(const request *r, const char *unproven, const hl_trained *t,
+                              const hl_stage *stage, hl_parity *parity, hl_error *err)
 {
-    hl_status status = stage ? hl_export_model(unproven, r->from, stage, t, &r->numbers, err)
-                             : hl_export_checkpoint(unproven, r->from, t, r->decoder, err);
+    return r->format == HL_EXPORT_ONNX
+               ? hl_export_onnx(r->to, r->from, stage, t, &r->numbers, &parity->after.file_bytes, err)
+               : hl_file_rename(unproven, r->to, err);
+}
+
+static hl_status prove_written(const request *r, const char *unproven, const hl_trained *t,
+                               const hl_stage *stage, const hl_layers *layers, hl_windows *held_out,
+                               bool *near, hl_error *err)
+{
+    hl_parity parity;
+    const hl_export_told told = {.from = r->from,
+                                 .to = r->to,
+                                 .precision = r->numbers.name,
+                                 .range = r->calibrate ? r->range ? r->range : "percentile" : NULL,
+                                 .parity = &parity,
+                                 .layers = r->numbers.integers ? layers : NULL,
+                                 .most_error = r->most_error};
+    hl_status status = prove(r, unproven, t, stage, held_out, &parity, err);
+    if (status == HL_OK && (*near = hl_parity_near(&told)))
+        status = put_in_place(r, unproven, t, stage, &parity, err);
+    return status == HL_OK ? tell(r, &told, *near, err) : status;
+}
+
+/* What is written stands under another name until it is proven. */
+static hl_status write_proven(const request *r, const hl_trained *t, const hl_stage *stage,
+                              const hl_layers *layers, hl_windows *held_out, bool *near, hl_error *err)
+{
+    const char *unproven;
+    hl_status status = hl_unproven_begin(r->to, &unproven, err);
     if (status != HL_OK)
         return status;
-    status = prove(r, unproven, t, stage, layers, held_out, near, err);
-    if (status == HL_OK && *near && r->format == HL_EXPORT_ONNX)
-        status = hl_export_onnx(r->to, r->from, stage, t, &r->numbers, err);
-    else if (status == HL_OK && *near && (status = hl_file_rename(unproven, r->to, err)) == HL_OK)
-        return HL_OK;
-    hl_status removed = hl_file_remove(unproven, status == HL_OK ? err : NULL);
-    return status == HL_OK ? removed : status;
+    status = stage ? hl_export_model(unproven, r->from, stage, t, &r->numbers, err)
+                   : hl_export_checkpoint(unproven, r->from, t, r->decoder, err);
+    if (status == HL_OK) {
+        status = prove_written(r, unproven, t, stage, layers, held_out, near, err);
+        if (access(unproven, F_OK) == 0) { /* it has not got its name */
+            hl_status removed = hl_file_remove(unproven, status == HL_OK ? err : NULL);
+            status = status == HL_OK ? removed : status;
+        }
+    }
+    hl_unproven_end();
+    return status;
 }
 
 static hl_status export_trained(const request *r, const hl_trained *t, bool *near, hl_error *err)
 {
     hl_layers layers = {0};
     hl_stage *stage = NULL;
-    hl_text name = {0};
-    hl_text_appendf(&name, "%s.unproven", r->to);
-    char *unproven = hl_text_take(&name);
-    hl_status status = unproven ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for a name");
+    hl_status status = HL_OK;
     hl_windows *held_out = NULL; /* opened before the work: then what is wrong with the data is known */
-    if (status == HL_OK && r->samples &&
-        !(held_out = hl_windows_open(&t->config, HL_VALID, hl_parity_batches[HL_PARITY_BATCHES - 1], err)))
+    if (r->samples && !(held_out = hl_windows_open(&t->config, HL_VALID, r->samples,
+                                                   hl_parity_batches[HL_PARITY_BATCHES - 1], err)))
         status = err->status;
     if (status == HL_OK && r->format != HL_EXPORT_H5 && !(stage = make_stage(r, t, &layers, err)))
         status = err->status;
     if (status == HL_OK)
-        status = write_proven(r, unproven, t, stage, &layers, held_out, near, err);
+        status = write_proven(r, t, stage, &layers, held_out, near, err);
     if (status == HL_OK && *near && r->format == HL_EXPORT_ONNX)
         print_tensorrt(r, stage);
     hl_windows_close(held_out);
     hl_stage_free(stage);
     hl_layers_free(&layers);
-    hl_free(unproven);
     return status;
 }
 
@@ -260,16 +300,18 @@ static int run(request *r)
     if (status != HL_OK)
         return hl_report(&err);
     status = hl_trained_load(&t, r->from, r->n_overrides, r->overrides, &err);
-    if (status == HL_OK)
+    if (status == HL_OK) {
         hl_setup_threads(&t.config);
+        r->parameters = count_parameters(&t, true); /* exporting adds statistics to the store */
+    }
     if (status == HL_OK)
         status = export_trained(r, &t, &near, &err);
     hl_trained_free(&t);
     if (status != HL_OK)
         return hl_report(&err);
     if (!near)
-        fprintf(stderr, "hl: %s was not written: its actions are farther off than --max-error allows\n",
-                r->to);
+        fprintf(stderr, "hl: %s was not written: its actions are %s\n", r->to,
+                r->most_error > 0 ? "farther off than --max-error allows" : "not finite");
     return near ? HL_EXIT_OK : HL_EXIT_FAILED;
 }
 

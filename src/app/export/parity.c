@@ -104,7 +104,7 @@ static hl_status compare(const hl_parity_request *q, pair *p, int64_t rows, hl_p
     const hl_model_options *o = &p->loaded[0].trained.model;
     sums action = {0}, z = {0};
     hl_status status = HL_OK;
-    out->samples = q->samples < hl_windows_count(w) ? q->samples : hl_windows_count(w);
+    out->samples = hl_windows_count(w);
     for (int64_t at = 0; at < out->samples && status == HL_OK; at += rows) {
         const int64_t n = out->samples - at < rows ? out->samples - at : rows;
         status = hl_windows_read(w, at, err);

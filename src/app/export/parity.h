@@ -19,7 +19,7 @@ typedef struct hl_distance {
 
 /* One of the two. */
 typedef struct hl_parity_side {
-    uint64_t file_bytes;
+    uint64_t file_bytes; /* 0: there is no file */
     int64_t parameters;
     double latency[HL_PARITY_BATCHES]; /* seconds, median */
     size_t memory[HL_PARITY_BATCHES];  /* bytes a session plans for, its weights with them */
@@ -39,11 +39,10 @@ typedef struct hl_parity_request {
     int n_overrides;
     char *const *overrides;
     hl_windows *held_out; /* to act on, as many at a time as the larger of hl_parity_batches; NULL: none */
-    int64_t samples;      /* of them; those there are, if fewer */
     int64_t episodes;     /* in the world reach; 0: none */
 } hl_parity_request;
 
-/* Parameters are the caller's to fill in. */
+/* Parameters and sizes of files are the caller's to fill in. */
 hl_status hl_parity_measure(const hl_parity_request *request, const hl_config *cfg, hl_parity *out,
                             hl_error *err);
 

@@ -1,17 +1,22 @@
 #include "app/export/parity_report.h"
 
+#include <math.h>
 #include <stdio.h>
 
 bool hl_parity_near(const hl_export_told *t)
 {
-    return t->most_error <= 0 || t->parity->action.largest <= t->most_error;
+    const double largest = t->parity->action.largest;
+    return isfinite(largest) && (t->most_error <= 0 || largest <= t->most_error);
 }
 
 /* ------------------------------------------------------------------ for people */
 
 static void print_pair(const char *what, double before, double after, const char *unit)
 {
-    printf("  %-20s %10.2f %-4s %10.2f %-4s  (%.2fx)\n", what, before, unit, after, unit, after / before);
+    if (after > 0)
+        printf("  %-20s %10.2f %-4s %10.2f %-4s  (%.2fx)\n", what, before, unit, after, unit, after / before);
+    else
+        printf("  %-20s %10.2f %-4s %10s\n", what, before, unit, "-");
 }
 
 static double rate(const hl_success *s)
@@ -72,9 +77,11 @@ void hl_parity_print(const hl_export_told *t)
         printf("  %-20s %10.1f %%    %10.1f %%     of %lld unseen episodes\n", "success (reach)",
                100 * rate(&p->before.success), 100 * rate(&p->after.success),
                (long long)p->after.success.episodes);
-    if (!hl_parity_near(t))
+    if (!hl_parity_near(t) && t->most_error > 0)
         printf("  FAIL                 an action is %.3g off, --max-error allows %.3g\n", p->action.largest,
                t->most_error);
+    else if (!hl_parity_near(t))
+        printf("  FAIL                 an action is not finite\n");
 }
 
 /* ------------------------------------------------------------------ JSON */
@@ -95,7 +102,8 @@ static json_t *side_json(const hl_parity_side *s, bool closed_loop)
         json_object_set_new(latency, batch, hl_json_number(1e3 * s->latency[i]));
         json_object_set_new(memory, batch, json_integer((json_int_t)s->memory[i]));
     }
-    json_t *j = json_pack("{s:I, s:I, s:o, s:o}", "file_bytes", (json_int_t)s->file_bytes, "parameters",
+    json_t *bytes = s->file_bytes ? json_integer((json_int_t)s->file_bytes) : json_null();
+    json_t *j = json_pack("{s:o, s:I, s:o, s:o}", "file_bytes", bytes, "parameters",
                           (json_int_t)s->parameters, "latency_ms_by_batch", latency, "memory_bytes_by_batch",
                           memory);
     if (j && closed_loop)
@@ -135,9 +143,9 @@ json_t *hl_parity_json(const hl_export_told *t)
         json_object_set_new(j, "calibration", json_string(t->range ? t->range : "each row"));
         json_object_set_new(j, "layers", layers_json(t->layers));
     }
-    if (j && t->most_error > 0) {
+    if (j && t->most_error > 0)
         json_object_set_new(j, "max_error_allowed", hl_json_number(t->most_error));
+    if (j)
         json_object_set_new(j, "pass", json_boolean(hl_parity_near(t)));
-    }
     return j;
 }

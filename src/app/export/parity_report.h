@@ -13,7 +13,7 @@ typedef struct hl_export_told {
     double most_error;       /* allowed of an element of the action; 0: any */
 } hl_export_told;
 
-/* Whether the action is as near as was asked for. NaN is not near. */
+/* Whether the action is finite, and as near as was asked for. */
 bool hl_parity_near(const hl_export_told *t);
 void hl_parity_print(const hl_export_told *t);
 /* A new object; NULL if there is no memory. */

@@ -131,7 +131,8 @@ static hl_status look_at_layers(const hl_stage *folded, const hl_trained *t, con
                                 hl_layers *layers, hl_error *err)
 {
     hl_graph *at_rows = fold_at(t, &folded->options, ROWS, folded->params, err);
-    hl_windows *w = at_rows ? hl_windows_open(o->data ? o->data : &t->config, HL_TRAIN, ROWS, err) : NULL;
+    hl_windows *w = at_rows ? hl_windows_open(o->data ? o->data : &t->config, HL_TRAIN, o->samples, ROWS, err)
+                            : NULL;
     hl_status status = w ? HL_OK : err->status;
     if (status == HL_OK && o->data)
         status = observe(folded, at_rows, t, w, o, SET_SCALES, layers, err);

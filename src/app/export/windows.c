@@ -8,7 +8,7 @@
 struct hl_windows {
     hl_dataset *data;
     hl_split split;
-    int64_t rows;
+    int64_t count, rows;
     float *sense[HL_SENSES]; /* [rows, frames, size], raw; NULL: the model does not read it */
     float *rest;             /* what a sample has besides: presence, action, its mask, the previous action */
 };
@@ -24,7 +24,8 @@ static hl_status allocate(hl_windows *w, hl_error *err)
     return ok ? HL_OK : hl_fail(err, HL_ERR_MEMORY, "no memory for %lld observations", (long long)w->rows);
 }
 
-hl_windows *hl_windows_open(const hl_config *cfg, hl_split split, int64_t rows, hl_error *err)
+hl_windows *hl_windows_open(const hl_config *cfg, hl_split split, int64_t samples, int64_t rows,
+                            hl_error *err)
 {
     hl_windows *w = hl_alloc(1, sizeof *w);
     if (!w) {
@@ -38,8 +39,10 @@ hl_windows *hl_windows_open(const hl_config *cfg, hl_split split, int64_t rows, 
     if (status == HL_OK && !w->data->count[split])
         status = hl_fail(err, HL_ERR_DATA, "the data has no samples that %s",
                          split == HL_VALID ? "validate (data.split)" : "train");
-    if (status == HL_OK)
+    if (status == HL_OK) {
+        w->count = samples < w->data->count[split] ? samples : w->data->count[split];
         return w;
+    }
     hl_windows_close(w);
     return NULL;
 }
@@ -57,7 +60,13 @@ void hl_windows_close(hl_windows *w)
 
 int64_t hl_windows_count(const hl_windows *w)
 {
-    return w->data->count[w->split];
+    return w->count;
+}
+
+int64_t hl_windows_index(const hl_windows *w, int64_t i)
+{
+    const int64_t all = w->data->count[w->split], step = all / w->count, rest = all % w->count;
+    return i * step + i * rest / w->count; /* i all / count, which might overflow */
 }
 
 static hl_status read_row(hl_windows *w, int64_t row, int64_t index, hl_error *err)
@@ -80,7 +89,7 @@ hl_status hl_windows_read(hl_windows *w, int64_t first, hl_error *err)
 {
     hl_status status = HL_OK;
     for (int64_t r = 0; r < w->rows && status == HL_OK; r++)
-        status = read_row(w, r, (first + r) % hl_windows_count(w), err);
+        status = read_row(w, r, hl_windows_index(w, (first + r) % w->count), err);
     return status;
 }
 

@@ -13,11 +13,10 @@
 hl_status hl_export_format_of(const char *path, hl_export_format *format, hl_error *err)
 {
     static const char *const suffixes[HL_EXPORT_FORMATS] = {".h5", ".safetensors", ".onnx"};
-    const size_t n = strlen(path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     for (int f = 0; f < HL_EXPORT_FORMATS; f++) {
-        const size_t m = strlen(suffixes[f]);
         *format = (hl_export_format)f;
-        if (n > m && !strcmp(path + n - m, suffixes[f]) && path[n - m - 1] != '/')
+        if (hl_ends_in(name, suffixes[f]))
             return HL_OK;
     }
     return hl_fail(err, HL_ERR_USAGE,
@@ -40,6 +39,12 @@ hl_status hl_export_precision_named(const char *name, hl_export_precision *out, 
 
 /* ------------------------------------------------------------------ .h5 */
 
+bool hl_export_keeps(const hl_param_info *p, bool decoder)
+{
+    const bool decodes = !strncmp(p->name, HL_MODEL_DECODER ".", sizeof HL_MODEL_DECODER);
+    return p->role == HL_PARAMETER && (decoder || !decodes);
+}
+
 /* Of the trained model's parameters those that are exported, where they lie. */
 static hl_status select_parameters(const hl_trained *t, bool decoder, hl_params *to, hl_error *err)
 {
@@ -47,8 +52,7 @@ static hl_status select_parameters(const hl_trained *t, bool decoder, hl_params 
     for (int i = 0; i < hl_params_count(t->params) && status == HL_OK; i++) {
         const hl_param_info p = hl_params_at(t->params, i);
         int index;
-        const bool decodes = !strncmp(p.name, HL_MODEL_DECODER ".", sizeof HL_MODEL_DECODER);
-        if (p.role == HL_PARAMETER && (decoder || !decodes))
+        if (hl_export_keeps(&p, decoder))
             status = hl_params_map(to, p.name, p.dtype, p.shape, p.bytes, &index, err);
     }
     return status;
@@ -105,12 +109,13 @@ hl_status hl_export_model(const char *to, const char *from, const hl_stage *s, c
 }
 
 hl_status hl_export_onnx(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
-                         const hl_export_precision *numbers, hl_error *err)
+                         const hl_export_precision *numbers, uint64_t *bytes, hl_error *err)
 {
     char step[24], *config = NULL;
     hl_safetensors_text texts[TEXTS];
     hl_status status = about(from, t, numbers, step, sizeof step, &config, texts, err);
-    const hl_onnx_options o = {.precision = numbers->precision, .n_metadata = TEXTS, .metadata = texts};
+    const hl_onnx_options o = {
+        .precision = numbers->precision, .n_metadata = TEXTS, .metadata = texts, .bytes = bytes};
     if (status == HL_OK)
         status = hl_onnx_write(to, s->graph[0], s->graph[1], s->params, &o, err);
     hl_free(config);

@@ -24,6 +24,8 @@ typedef struct hl_export_precision {
 /* HL_ERR_USAGE names those that there are. */
 hl_status hl_export_precision_named(const char *name, hl_export_precision *out, hl_error *err);
 
+/* Whether an entry of the trained model's store is a parameter that a checkpoint keeps. */
+bool hl_export_keeps(const hl_param_info *p, bool decoder);
 /* The checkpoint without the optimizer's state and, unless asked for, the decoder: to measure, or to train on
  * from. from is the path of the trained one. */
 hl_status hl_export_checkpoint(const char *to, const char *from, const hl_trained *t, bool decoder,
@@ -31,8 +33,8 @@ hl_status hl_export_checkpoint(const char *to, const char *from, const hl_traine
 /* The stage as what hl_model_open opens. */
 hl_status hl_export_model(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
                           const hl_export_precision *numbers, hl_error *err);
-/* And as what onnxruntime and TensorRT read. */
+/* And as what onnxruntime and TensorRT read; *bytes: of the one file or the two. */
 hl_status hl_export_onnx(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
-                         const hl_export_precision *numbers, hl_error *err);
+                         const hl_export_precision *numbers, uint64_t *bytes, hl_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* hl plan: the memory a configuration needs, by arithmetic. */
 #include "app/command.h"
+#include "app/loaded.h"
 #include "app/plan/planned.h"
 #include "app/setup.h"
 #include "base/error.h"
@@ -18,36 +19,36 @@ static double mib(size_t bytes)
     return (double)bytes / (1 << 20);
 }
 
-static void print_text(const hl_planned p[USES])
+static void print_text(const hl_planned p[USES], int uses)
 {
     printf("%-14s", "MiB");
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         printf("  %10s %-3lld", use_names[i], (long long)p[i].batch);
     printf("\n");
     for (int k = 0; k < HL_MEM_KINDS; k++) {
         printf("%-14s", hl_memory_kind_name((hl_memory_kind)k));
-        for (int i = 0; i < USES; i++)
+        for (int i = 0; i < uses; i++)
             printf("  %14.1f", mib(p[i].memory.by_kind[k]));
         printf("\n");
     }
     printf("%-14s", "total");
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         printf("  %14.1f", mib(p[i].memory.total));
     printf("\n");
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         printf("\n%s, batch %lld: fullest at call %d (%s); arena %.1f MiB, no placement needs less than %.1f "
                "MiB\n",
                use_names[i], (long long)p[i].batch, p[i].memory.peak_step, p[i].peak_op,
                mib(p[i].memory.arena), mib(p[i].memory.lower_bound));
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         if (p[i].calls)
             printf("\n%s, batch %lld\n%s", use_names[i], (long long)p[i].batch, p[i].calls);
 }
 
-static hl_status print_json(const hl_planned p[USES], hl_error *err)
+static hl_status print_json(const hl_planned p[USES], int uses, hl_error *err)
 {
     json_t *j = json_object();
-    for (int i = 0; i < USES; i++) {
+    for (int i = 0; i < uses; i++) {
         const hl_memory *m = &p[i].memory;
         json_t *by_kind = json_object();
         for (int k = 0; k < HL_MEM_KINDS; k++)
@@ -72,20 +73,21 @@ typedef struct question {
     const char *picture; /* NULL: not given */
 } question;
 
-static hl_status plan(const hl_config *cfg, const question *q, hl_error *err)
+static hl_status plan(const hl_plan_of *of, const question *q, hl_error *err)
 {
     hl_planned p[USES] = {{0}};
-    hl_trainer_options o = hl_setup_trainer(cfg);
+    const int uses = of->exported ? 1 : USES;
+    hl_trainer_options o = hl_setup_trainer(of->cfg);
     o.batch = q->batch > 0 ? q->batch : o.batch;
-    hl_status status = hl_plan_inference(cfg, q->batch > 0 ? q->batch : 1, q->calls, &p[INFERENCE], err);
-    if (status == HL_OK)
+    hl_status status = hl_plan_inference(of, q->batch > 0 ? q->batch : 1, q->calls, &p[INFERENCE], err);
+    if (status == HL_OK && !of->exported)
         status = hl_plan_training(&o, q->calls, &p[TRAINING], err);
     if (status == HL_OK && q->picture)
         status = hl_plan_picture(&o, q->picture, err);
     if (status == HL_OK && q->json)
-        status = print_json(p, err);
+        status = print_json(p, uses, err);
     else if (status == HL_OK)
-        print_text(p);
+        print_text(p, uses);
     for (int i = 0; i < USES; i++)
         hl_free(p[i].calls);
     return status;
@@ -112,6 +114,25 @@ static bool makes_sense(question *q, const char *config)
     return false;
 }
 
+/* A configuration, or an exported model. */
+static hl_status open_subject(hl_plan_of *of, hl_loaded *exported, hl_config *cfg, const question *q,
+                              const char *path, int n, char *const *overrides, hl_error *err)
+{
+    bool is_exported;
+    hl_status status = hl_loaded_is_exported(path, &is_exported, err);
+    if (status != HL_OK)
+        return status;
+    if (!is_exported)
+        return hl_config_load(cfg, path, n, overrides, err);
+    if (q->picture)
+        return hl_fail(err, HL_ERR_USAGE,
+                       "--memory-viz shows a training step; %s is an exported model, which only acts", path);
+    status = hl_loaded_open(exported, path, n, overrides, err);
+    of->cfg = &exported->trained.config;
+    of->exported = exported->exported;
+    return status;
+}
+
 int hl_command_plan(int argc, char **argv)
 {
     question q = {.batch = -1};
@@ -120,17 +141,19 @@ int hl_command_plan(int argc, char **argv)
          "batch of both (default: 1 for inference, train.batch for training)"},
         {"calls", HL_FLAG_BOOL, &q.calls, NULL, "list the kernel calls"},
         {"budget", HL_FLAG_TEXT, &q.budget_text, "SIZE",
-         "instead: the largest batches that fit in 8GiB, 512MiB, ... in each precision"},
+         "instead: the largest batches that fit in 8GiB, 512MiB, ... in each precision (exported: its own)"},
         {"memory-viz", HL_FLAG_TEXT, &q.picture, "FILE.json",
          "write the memory of a training step for pytorch.org/memory_viz (docs/profiling.md)"},
         {"json", HL_FLAG_BOOL, &q.json, NULL, "print JSON (bytes)"},
         {0},
     };
     const hl_usage usage = {
-        "hl plan CONFIG [key=value ...] [--batch N] [--budget SIZE] [--memory-viz FILE] [--json]",
+        "hl plan CONFIG|MODEL.safetensors [key=value ...] [--batch N] [--budget SIZE] [--memory-viz FILE] "
+        "[--json]",
         "Tells the memory that inference and a training step need, by category, before anything\n"
         "is allocated: bytes that are alive at the fullest moment. Each alone: where both run at once (hl\n"
-        "stress) or a checkpoint is written in the background, a second version of the weights adds to it.",
+        "stress) or a checkpoint is written in the background, a second version of the weights adds to it.\n"
+        "Of an exported model what acting needs; weights that stay in its mapped file are told apart.",
         flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
@@ -138,12 +161,15 @@ int hl_command_plan(int argc, char **argv)
     if (!makes_sense(&q, argv[1]))
         return HL_EXIT_USAGE;
     hl_error err = {0};
-    hl_config cfg;
-    hl_status status = hl_config_load(&cfg, argv[1], n - 1, argv + 2, &err);
+    hl_loaded exported = {0};
+    hl_config cfg = {0};
+    hl_plan_of of = {.cfg = &cfg};
+    hl_status status = open_subject(&of, &exported, &cfg, &q, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK) {
-        hl_setup_threads(&cfg);
-        status = q.budget ? hl_plan_budget(&cfg, q.budget, q.json, &err) : plan(&cfg, &q, &err);
+        hl_setup_threads(of.cfg);
+        status = q.budget ? hl_plan_budget(&of, q.budget, q.json, &err) : plan(&of, &q, &err);
     }
+    hl_loaded_close(&exported);
     hl_config_free(&cfg);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }

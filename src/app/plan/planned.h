@@ -7,6 +7,12 @@
 
 enum { HL_PLANNED_MOST = 65536 }; /* samples, as train.batch */
 
+/* What is planned. */
+typedef struct hl_plan_of {
+    const hl_config *cfg;
+    const hl_model *exported; /* which only acts; NULL: the model of the configuration */
+} hl_plan_of;
+
 typedef struct hl_planned {
     int64_t batch;
     hl_memory memory; /* peak_op: below */
@@ -16,12 +22,12 @@ typedef struct hl_planned {
 
 /* A training step; frozen inference of `batch` rows. */
 hl_status hl_plan_training(const hl_trainer_options *o, bool calls, hl_planned *p, hl_error *err);
-hl_status hl_plan_inference(const hl_config *cfg, int64_t batch, bool calls, hl_planned *p, hl_error *err);
+hl_status hl_plan_inference(const hl_plan_of *of, int64_t batch, bool calls, hl_planned *p, hl_error *err);
 
 /* The memory of a training step as a file for a browser, see io/memory_viz.h. */
 hl_status hl_plan_picture(const hl_trainer_options *o, const char *path, hl_error *err);
 
-/* hl plan --budget: prints the largest batches that fit, by precision. */
-hl_status hl_plan_budget(const hl_config *cfg, size_t budget, bool json, hl_error *err);
+/* hl plan --budget: prints the largest batches that fit, by precision; of an exported model in its own. */
+hl_status hl_plan_budget(const hl_plan_of *of, size_t budget, bool json, hl_error *err);
 
 #endif

@@ -1,0 +1,14 @@
+/* The name under which what is written stands until it is proven: "TO.unproven". A program that is
+ * interrupted takes the file along. */
+#ifndef HL_APP_UNPROVEN_H
+#define HL_APP_UNPROVEN_H
+
+#include "hl.h"
+
+/* From here on SIGINT, SIGTERM and SIGHUP, unless ignored, remove the file before they end the program. One
+ * at a time in a process. *path lives until hl_unproven_end. */
+hl_status hl_unproven_begin(const char *to, const char **path, hl_error *err);
+/* Signals are what they were. The file is the caller's to rename or remove before. */
+void hl_unproven_end(void);
+
+#endif
