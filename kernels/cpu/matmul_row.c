@@ -12,7 +12,7 @@
 #endif
 
 enum { A, B, BIAS, ADDEND };
-enum { TOGETHER = 4 /* rows of weights */, PIECE = 512 };
+enum { TOGETHER = 4 /* rows of weights */, PIECE = 512, AHEAD = 128 /* elements of a stream */ };
 
 static bool accepts(const hl_call *c)
 {
@@ -66,36 +66,43 @@ VEC_INLINE vec from_f16(const uint16_t *p)
 #endif
 }
 
-/* y[o] = x w[o] for o in [begin, end): four dot products at a time, in lanes. */
-VEC_INLINE void dots(vec load(const uint16_t *), float one(uint16_t), const float *x, const uint16_t *w,
-                     size_t n, size_t begin, size_t end, float *y)
+/* y [n] = x w[o] for n rows of w that lie `apart` rows apart: dot products in lanes. */
+VEC_INLINE void dots(const int n, vec load(const uint16_t *), float one(uint16_t), const float *x, size_t K,
+                     const uint16_t *w, size_t apart, float *y)
 {
-    size_t whole = n / V * V;
-    for (size_t o = begin; o < end; o += TOGETHER) {
-        size_t rows = smaller(TOGETHER, end - o);
-        const uint16_t *row[TOGETHER];
-        vec acc[TOGETHER];
-        for (size_t r = 0; r < TOGETHER; r++) {
-            row[r] = w + (o + smaller(r, rows - 1)) * n;
-            acc[r] = vec_splat(0);
-        }
-        for (size_t k = 0; k < whole; k += V) {
-            vec a = vec_load(x + k);
-            if (k % (2 * LINE) == 0) { /* the next rows, which may be past the end */
-                VEC_UNROLL
-                for (int r = 0; r < TOGETHER; r++)
-                    __builtin_prefetch(row[r] + TOGETHER * n + k, 0, 3);
-            }
+    const size_t whole = K / V * V, ldw = apart * K;
+    vec acc[TOGETHER];
+    VEC_UNROLL
+    for (int r = 0; r < n; r++)
+        acc[r] = vec_splat(0);
+    for (size_t k = 0; k < whole; k += V) {
+        vec a = vec_load(x + k);
+        if (k % (2 * LINE) == 0) { /* what comes next, which may be past the end */
             VEC_UNROLL
-            for (int r = 0; r < TOGETHER; r++)
-                acc[r] = vec_fma(a, load(row[r] + k), acc[r]);
+            for (int r = 0; r < n; r++)
+                __builtin_prefetch(w + (size_t)r * ldw + k + AHEAD, 0, 3);
         }
-        for (size_t r = 0; r < rows; r++) {
-            y[o + r] = vec_sum(acc[r]);
-            for (size_t k = whole; k < n; k++)
-                y[o + r] += x[k] * one(row[r][k]);
-        }
+        VEC_UNROLL
+        for (int r = 0; r < n; r++)
+            acc[r] = vec_fma(a, load(w + (size_t)r * ldw + k), acc[r]);
     }
+    for (int r = 0; r < n; r++) {
+        float sum = vec_sum(acc[r]);
+        for (size_t k = whole; k < K; k++)
+            sum += x[k] * one(w[(size_t)r * ldw + k]);
+        y[(size_t)r * apart] = sum;
+    }
+}
+
+/* y [N] = x w^T. Four rows at a time that lie far apart: memory is read as four long streams. */
+VEC_INLINE void rows(vec load(const uint16_t *), float one(uint16_t), const float *x, size_t K,
+                     const uint16_t *w, size_t N, float *y)
+{
+    const size_t apart = N / TOGETHER;
+    for (size_t o = 0; o < apart; o++)
+        dots(TOGETHER, load, one, x, K, w + o * K, apart, y + o);
+    for (size_t o = TOGETHER * apart; o < N; o++)
+        dots(1, load, one, x, K, w + o * K, 1, y + o);
 }
 
 /* y [N] += an operand, if it is there */
@@ -122,9 +129,9 @@ static hl_status run(const hl_call *c, hl_error *err)
         size_t begin, end;
         split(N, TOGETHER, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
         if (c->in[B].dtype == HL_BF16)
-            dots(from_bf16, hl_bf16_to_float, x, w, K, begin, end, y);
+            rows(from_bf16, hl_bf16_to_float, x, K, w + begin * K, end - begin, y + begin);
         else
-            dots(from_f16, hl_f16_to_float, x, w, K, begin, end, y);
+            rows(from_f16, hl_f16_to_float, x, K, w + begin * K, end - begin, y + begin);
     }
     for (int64_t at = 0; at < (int64_t)N; at += PIECE) {
         int64_t n = hl_min(PIECE, (int64_t)N - at);
