@@ -1,15 +1,12 @@
 /* One row by weights of 16 bits, which are widened in registers: at batch 1 the time goes into reading the
- * weights, and these are half the bytes. (More rows: widened.h.) */
+ * weights, and these are half the bytes. (More rows: skinny.h, by way of widened.h.) */
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/halves.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/skinny_tiles.h"
 
 #include "base/error.h"
 #include "base/memory.h"
-
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
 
 enum { A, B, BIAS, ADDEND };
 enum { TOGETHER = 4 /* rows of weights */, PIECE = 512, AHEAD = 128 /* elements of a stream */ };
@@ -35,35 +32,6 @@ static hl_status prepare(hl_call *c, hl_error *err)
         return hl_fail(err, HL_ERR_MEMORY, "the scratch of a product of %lld terms overflows",
                        (long long)c->in[A].count);
     return HL_OK;
-}
-
-typedef uint16_t halves __attribute__((vector_size(2 * V), aligned(2), may_alias));
-typedef uint32_t words __attribute__((vector_size(4 * V)));
-
-VEC_INLINE vec from_bf16(const uint16_t *p)
-{
-#if VEC_WIDTH == 8 && defined(__AVX2__) /* gcc makes more of the conversion than this */
-    return (vec)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)),
-                                  16);
-#else
-    return (vec)(__builtin_convertvector(*(const halves *)p, words) << 16);
-#endif
-}
-
-VEC_INLINE vec from_f16(const uint16_t *p)
-{
-#if VEC_WIDTH == 16 && defined(__AVX512F__)
-    return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
-#elif VEC_WIDTH == 8 && defined(__F16C__)
-    return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
-#elif VEC_WIDTH == 4 && defined(__aarch64__)
-    return (vec)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
-#else
-    vec v;
-    for (int i = 0; i < V; i++)
-        v[i] = hl_f16_to_float(p[i]);
-    return v;
-#endif
 }
 
 /* y [n] = x w[o] for n rows of w that lie `apart` rows apart: dot products in lanes. */
@@ -129,9 +97,9 @@ static hl_status run(const hl_call *c, hl_error *err)
         size_t begin, end;
         split(N, TOGETHER, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
         if (c->in[B].dtype == HL_BF16)
-            rows(from_bf16, hl_bf16_to_float, x, K, w + begin * K, end - begin, y + begin);
+            rows(vec_from_bf16, hl_bf16_to_float, x, K, w + begin * K, end - begin, y + begin);
         else
-            rows(from_f16, hl_f16_to_float, x, K, w + begin * K, end - begin, y + begin);
+            rows(vec_from_f16, hl_f16_to_float, x, K, w + begin * K, end - begin, y + begin);
     }
     for (int64_t at = 0; at < (int64_t)N; at += PIECE) {
         int64_t n = hl_min(PIECE, (int64_t)N - at);
