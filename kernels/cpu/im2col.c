@@ -43,32 +43,27 @@ static run run_at(const hl_conv_sizes *s, int64_t row, int64_t position, int64_t
     return r;
 }
 
-/* Stride 2 apart: a constant, so that the compiler vectorises. */
-#define IM2COL(name, element)                                                                                \
-    void name(const hl_conv_sizes *s, const element *image, int64_t row, int64_t begin, int64_t end,         \
-              element *out)                                                                                  \
-    {                                                                                                        \
-        for (int64_t p = begin; p < end;) {                                                                  \
-            run r = run_at(s, row, p, end);                                                                  \
-            const element *from = image + (r.first < r.last ? r.at + r.first * s->stride : 0);               \
-            int64_t n = r.last - r.first;                                                                    \
-            memset(out, 0, (size_t)r.first * sizeof *out);                                                   \
-            if (s->stride == 1)                                                                              \
-                memcpy(out + r.first, from, (size_t)n * sizeof *out);                                        \
-            else if (s->stride == 2)                                                                         \
-                for (int64_t k = 0; k < n; k++)                                                              \
-                    out[r.first + k] = from[2 * k];                                                          \
-            else                                                                                             \
-                for (int64_t k = 0; k < n; k++)                                                              \
-                    out[r.first + k] = from[k * s->stride];                                                  \
-            memset(out + r.last, 0, (size_t)(r.n - r.last) * sizeof *out);                                   \
-            out += r.n;                                                                                      \
-            p += r.n;                                                                                        \
-        }                                                                                                    \
+void hl_im2col(const hl_conv_sizes *s, const float *image, int64_t row, int64_t begin, int64_t end,
+               float *out)
+{
+    for (int64_t p = begin; p < end;) {
+        run r = run_at(s, row, p, end);
+        const float *from = image + (r.first < r.last ? r.at + r.first * s->stride : 0);
+        int64_t n = r.last - r.first;
+        memset(out, 0, (size_t)r.first * sizeof *out);
+        if (s->stride == 1)
+            memcpy(out + r.first, from, (size_t)n * sizeof *out);
+        else if (s->stride == 2) /* a constant, so that the compiler vectorises */
+            for (int64_t k = 0; k < n; k++)
+                out[r.first + k] = from[2 * k];
+        else
+            for (int64_t k = 0; k < n; k++)
+                out[r.first + k] = from[k * s->stride];
+        memset(out + r.last, 0, (size_t)(r.n - r.last) * sizeof *out);
+        out += r.n;
+        p += r.n;
     }
-
-IM2COL(hl_im2col, float)
-IM2COL(hl_im2col_integers, int16_t)
+}
 
 void hl_col2im(const hl_conv_sizes *s, const float *stretch, int64_t row, int64_t begin, int64_t end,
                float *image)

@@ -20,9 +20,6 @@ hl_conv_sizes hl_conv_sizes_of(const hl_conv_params *p, hl_shape x, hl_shape w, 
 /* Positions [begin, end) of one row -> out [end - begin]; image [I,H,W]. */
 void hl_im2col(const hl_conv_sizes *s, const float *image, int64_t row, int64_t begin, int64_t end,
                float *out);
-/* The same of integers. */
-void hl_im2col_integers(const hl_conv_sizes *s, const int16_t *image, int64_t row, int64_t begin, int64_t end,
-                        int16_t *out);
 /* The transpose: adds a stretch of a row to the elements of image that it stands for. */
 void hl_col2im(const hl_conv_sizes *s, const float *stretch, int64_t row, int64_t begin, int64_t end,
                float *image);

@@ -48,6 +48,20 @@ static bool as_layer(const hl_call *c, skinny_state *s)
     return s->batch <= HL_SKINNY_MAX || (double)s->n_out * (double)s->n_in >= LARGE;
 }
 
+/* All f32, but the weights of a layer whose batch is one piece of at least two rows are read in 16 bits, too.
+ * (One row: matmul_row.c.) */
+static bool accepts(const hl_call *c)
+{
+    skinny_state s;
+    bool fits = c->out[0].dtype == HL_F32;
+    for (int k = 0; k < c->n_in; k++)
+        fits = fits && (k == B || !c->in[k].count || c->in[k].dtype == HL_F32);
+    if (!fits || !c->in[B].count || c->in[B].dtype == HL_F32)
+        return fits;
+    return c->in[B].dtype != HL_I8 && as_layer(c, &s) && s.product == HL_SKINNY_NT && s.batch > 1 &&
+           s.batch <= HL_SKINNY_MAX;
+}
+
 static bool plan_pieces(skinny_state *s)
 {
     double work = (double)s->batch * (double)s->n_out * (double)s->n_in;
@@ -86,12 +100,12 @@ static void release(hl_call *c)
 static void run_piece(const hl_call *c, const skinny_state *s, const hl_skinny *plan, int64_t r,
                       bool accumulate)
 {
-    const float *a = hl_in(c, A), *b = hl_in(c, B), *bias = hl_in(c, BIAS), *addend = hl_in(c, ADDEND);
+    const float *a = hl_in(c, A), *b = c->in[B].data, *bias = hl_in(c, BIAS), *addend = hl_in(c, ADDEND);
     float *y = hl_out(c, 0);
     switch (s->product) {
     case HL_SKINNY_NT:
-        hl_skinny_nt(plan, a + r * s->n_in, b, bias, addend ? addend + r * s->n_out : NULL, y + r * s->n_out,
-                     c->workspace);
+        hl_skinny_nt(plan, a + r * s->n_in, b, c->in[B].dtype, bias, addend ? addend + r * s->n_out : NULL,
+                     y + r * s->n_out, c->workspace);
         break;
     case HL_SKINNY_NN:
         hl_skinny_nn(plan, a + r * s->n_out, b, accumulate, y + r * s->n_in, c->workspace);
@@ -126,5 +140,9 @@ static hl_status run(const hl_call *c, hl_error *err)
     return HL_OK;
 }
 
-const hl_kernel hl_cpu_matmul = {
-    .op = "matmul", .name = "portable", .prepare = prepare, .run = run, .release = release};
+const hl_kernel hl_cpu_matmul = {.op = "matmul",
+                                 .name = "portable",
+                                 .accepts = accepts,
+                                 .prepare = prepare,
+                                 .run = run,
+                                 .release = release};

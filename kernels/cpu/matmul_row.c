@@ -1,18 +1,15 @@
 /* One row by weights of 16 bits, which are widened in registers: at batch 1 the time goes into reading the
- * weights, and these are half the bytes. (More rows: widened.h.) */
+ * weights, and these are half the bytes. (More rows: skinny.h, by way of widened.h.) */
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/halves.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/skinny_tiles.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
 enum { A, B, BIAS, ADDEND };
-enum { TOGETHER = 4 /* rows of weights */, PIECE = 512 };
+enum { TOGETHER = 4 /* rows of weights */, PIECE = 512, AHEAD = 128 /* elements of a stream */ };
 
 static bool accepts(const hl_call *c)
 {
@@ -37,65 +34,43 @@ static hl_status prepare(hl_call *c, hl_error *err)
     return HL_OK;
 }
 
-typedef uint16_t halves __attribute__((vector_size(2 * V), aligned(2), may_alias));
-typedef uint32_t words __attribute__((vector_size(4 * V)));
-
-VEC_INLINE vec from_bf16(const uint16_t *p)
+/* y [n] = x w[o] for n rows of w that lie `apart` rows apart: dot products in lanes. */
+VEC_INLINE void dots(const int n, vec load(const uint16_t *), float one(uint16_t), const float *x, size_t K,
+                     const uint16_t *w, size_t apart, float *y)
 {
-#if VEC_WIDTH == 8 && defined(__AVX2__) /* gcc makes more of the conversion than this */
-    return (vec)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)),
-                                  16);
-#else
-    return (vec)(__builtin_convertvector(*(const halves *)p, words) << 16);
-#endif
-}
-
-VEC_INLINE vec from_f16(const uint16_t *p)
-{
-#if VEC_WIDTH == 16 && defined(__AVX512F__)
-    return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
-#elif VEC_WIDTH == 8 && defined(__F16C__)
-    return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
-#elif VEC_WIDTH == 4 && defined(__aarch64__)
-    return (vec)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
-#else
-    vec v;
-    for (int i = 0; i < V; i++)
-        v[i] = hl_f16_to_float(p[i]);
-    return v;
-#endif
-}
-
-/* y[o] = x w[o] for o in [begin, end): four dot products at a time, in lanes. */
-VEC_INLINE void dots(vec load(const uint16_t *), float one(uint16_t), const float *x, const uint16_t *w,
-                     size_t n, size_t begin, size_t end, float *y)
-{
-    size_t whole = n / V * V;
-    for (size_t o = begin; o < end; o += TOGETHER) {
-        size_t rows = smaller(TOGETHER, end - o);
-        const uint16_t *row[TOGETHER];
-        vec acc[TOGETHER];
-        for (size_t r = 0; r < TOGETHER; r++) {
-            row[r] = w + (o + smaller(r, rows - 1)) * n;
-            acc[r] = vec_splat(0);
-        }
-        for (size_t k = 0; k < whole; k += V) {
-            vec a = vec_load(x + k);
-            if (k % (2 * LINE) == 0) { /* the next rows, which may be past the end */
-                VEC_UNROLL
-                for (int r = 0; r < TOGETHER; r++)
-                    __builtin_prefetch(row[r] + TOGETHER * n + k, 0, 3);
-            }
+    const size_t whole = K / V * V, ldw = apart * K;
+    vec acc[TOGETHER];
+    VEC_UNROLL
+    for (int r = 0; r < n; r++)
+        acc[r] = vec_splat(0);
+    for (size_t k = 0; k < whole; k += V) {
+        vec a = vec_load(x + k);
+        if (k % (2 * LINE) == 0) { /* what comes next, which may be past the end */
             VEC_UNROLL
-            for (int r = 0; r < TOGETHER; r++)
-                acc[r] = vec_fma(a, load(row[r] + k), acc[r]);
+            for (int r = 0; r < n; r++)
+                __builtin_prefetch(w + (size_t)r * ldw + k + AHEAD, 0, 3);
         }
-        for (size_t r = 0; r < rows; r++) {
-            y[o + r] = vec_sum(acc[r]);
-            for (size_t k = whole; k < n; k++)
-                y[o + r] += x[k] * one(row[r][k]);
-        }
+        VEC_UNROLL
+        for (int r = 0; r < n; r++)
+            acc[r] = vec_fma(a, load(w + (size_t)r * ldw + k), acc[r]);
     }
+    for (int r = 0; r < n; r++) {
+        float sum = vec_sum(acc[r]);
+        for (size_t k = whole; k < K; k++)
+            sum += x[k] * one(w[(size_t)r * ldw + k]);
+        y[(size_t)r * apart] = sum;
+    }
+}
+
+/* y [N] = x w^T. Four rows at a time that lie far apart: memory is read as four long streams. */
+VEC_INLINE void rows(vec load(const uint16_t *), float one(uint16_t), const float *x, size_t K,
+                     const uint16_t *w, size_t N, float *y)
+{
+    const size_t apart = N / TOGETHER;
+    for (size_t o = 0; o < apart; o++)
+        dots(TOGETHER, load, one, x, K, w + o * K, apart, y + o);
+    for (size_t o = TOGETHER * apart; o < N; o++)
+        dots(1, load, one, x, K, w + o * K, 1, y + o);
 }
 
 /* y [N] += an operand, if it is there */
@@ -122,9 +97,9 @@ static hl_status run(const hl_call *c, hl_error *err)
         size_t begin, end;
         split(N, TOGETHER, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
         if (c->in[B].dtype == HL_BF16)
-            dots(from_bf16, hl_bf16_to_float, x, w, K, begin, end, y);
+            rows(vec_from_bf16, hl_bf16_to_float, x, K, w + begin * K, end - begin, y + begin);
         else
-            dots(from_f16, hl_f16_to_float, x, w, K, begin, end, y);
+            rows(vec_from_f16, hl_f16_to_float, x, K, w + begin * K, end - begin, y + begin);
     }
     for (int64_t at = 0; at < (int64_t)N; at += PIECE) {
         int64_t n = hl_min(PIECE, (int64_t)N - at);

@@ -14,6 +14,17 @@ static int32_t largest_magnitude(const float *x, int64_t n)
     return most;
 }
 
+int32_t hl_largest_magnitude(const float *x, int64_t n, int threads)
+{
+    int32_t most = 0;
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(max : most)
+    for (int64_t at = 0; at < n; at += HL_PIECE) {
+        int32_t m = largest_magnitude(x + at, hl_min(HL_PIECE, n - at));
+        most = m > most ? m : most;
+    }
+    return most;
+}
+
 void hl_quantize_rows(const float *x, int64_t rows, int64_t n, const float *given, int64_t piece, int16_t *q,
                       float *step)
 {

@@ -1,10 +1,10 @@
-/* Convolutions with weights of eight bits: every sample is quantized, then a task makes its stretch of the
- * patches (im2col.h) as pairs of integers and multiplies it by all filters while it is in the cache.
- * Positions lie along the vector. */
+/* Convolutions with weights of eight bits, a sample at a time, all threads at it. The sample is quantized
+ * into an image that products read as it lies (hl_pair_image): no patches are made. Positions lie along the
+ * vector. */
 #include "kernels/cpu/common.h"
-#include "kernels/cpu/im2col.h"
 #include "kernels/cpu/integers.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/pair_image.h"
 #include "kernels/cpu/quantize.h"
 #include "kernels/cpu/threads.h"
 #include "kernels/shape.h"
@@ -15,21 +15,25 @@
 enum {
     X = HL_QUANTIZED_X,
     W = HL_QUANTIZED_W,
-    FILTERS = 6,      /* in a tile, */
-    WIDTH = 2 * INTS, /* and positions */
-    CACHED = 1 << 17, /* integers of a stretch that should stay in the second-level cache */
-    LONGEST = 512,    /* positions of a stretch */
+    FILTERS = 6, /* in a tile, */
+    VECTORS = 2, /* and vectors of positions, */
+    TAPS = 96,   /* and taps at a time: the part of the image that they read stays in the first cache */
+    SUMS = FILTERS * VECTORS * INTS,
     ALIGN = 64
 };
 
-/* How a call is cut into tasks, and its workspace: what all share, then a part per thread. */
+/* What a call is cut into, and its workspace: the image, for each thread a line and the sums of a tile of all
+ * filters, and filters that are not kept. */
 typedef struct cut {
     hl_conv_sizes s;
+    hl_pair_image image;
     int threads;
-    int64_t pairs;   /* of patch elements; of an odd number the last one is zeros */
     int64_t blocks;  /* of FILTERS filters */
-    int64_t stretch; /* positions of a task, a multiple of WIDTH */
-    size_t q, step, weights, shared, of_thread; /* bytes */
+    int64_t across;  /* vectors in a row of the result, */
+    int64_t vectors; /* and in all of it */
+    int64_t each;    /* scratch of a thread, integers of 32 bits */
+    size_t image_bytes, scratch_bytes, filters_bytes;
+    int64_t *taps; /* [image.taps]: where each lies beside a position */
 } cut;
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -37,163 +41,211 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-static bool bytes_of(int64_t a, int64_t b, size_t size, size_t *bytes)
+static bool bytes_of(int64_t a, int64_t b, size_t *bytes)
 {
-    bool fits = hl_size_mul((size_t)a, (size_t)b, bytes) && hl_size_mul(*bytes, size, bytes) &&
+    bool fits = hl_size_mul((size_t)a, (size_t)b, bytes) && hl_size_mul(*bytes, sizeof(int32_t), bytes) &&
                 *bytes <= SIZE_MAX / 2;
     *bytes = fits ? hl_size_align(*bytes, ALIGN) : 0;
     return fits;
 }
 
-static bool lay_out(cut *k)
+static bool lay_out(hl_call *c, cut *k)
 {
-    const hl_conv_sizes *s = &k->s;
-    size_t lines;
-    return bytes_of(s->B, s->I * s->H * s->W, sizeof(int16_t), &k->q) &&
-           bytes_of(s->B, 1, sizeof(float), &k->step) &&
-           bytes_of(k->blocks * FILTERS, 2 * k->pairs, sizeof(int16_t), &k->weights) &&
-           bytes_of(k->stretch, 2 * k->pairs, sizeof(int16_t), &k->of_thread) &&
-           bytes_of(k->stretch, 2, sizeof(int16_t), &lines) &&
-           hl_size_add(k->of_thread, lines, &k->of_thread) && hl_size_add(k->q, k->step, &k->shared) &&
-           hl_size_add(k->shared, k->weights, &k->shared);
+    size_t bytes;
+    if (!bytes_of(k->image.planes * k->image.rows, k->image.row, &k->image_bytes) ||
+        !bytes_of(k->threads, k->each, &k->scratch_bytes) ||
+        !bytes_of(k->blocks * FILTERS, k->image.taps, &k->filters_bytes) ||
+        !hl_size_add(k->image_bytes, k->scratch_bytes, &bytes))
+        return false;
+    if (!c->in[W].constant)
+        return hl_size_add(bytes, k->filters_bytes, &c->workspace_bytes);
+    c->workspace_bytes = bytes;
+    c->pack_input = W;
+    c->pack_bytes = k->filters_bytes;
+    return true;
 }
 
 static hl_status prepare(hl_call *c, hl_error *err)
 {
-    cut k = {.s = hl_conv_sizes_of(c->params, c->in[X].shape, c->in[W].shape, c->out[0].shape)};
     if (!c->out[0].count)
         return HL_OK;
-    size_t bytes;
-    double work = (double)c->out[0].count * (double)k.s.patch;
-    k.threads = work < 1 << 18 ? 1 : omp_get_max_threads();
-    k.pairs = ceil_div(k.s.patch, 2);
-    k.blocks = ceil_div(k.s.O, FILTERS);
-    int64_t most = hl_min(ceil_div(k.s.positions, WIDTH) * WIDTH, LONGEST);
-    int64_t held = CACHED / (2 * k.pairs) / WIDTH * WIDTH;
-    k.stretch = held < WIDTH ? WIDTH : hl_min(held, most);
-    cut *kept = c->state = hl_alloc(1, sizeof *kept);
-    if (!kept)
+    cut *k = c->state = hl_alloc(1, sizeof *k);
+    if (!k)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the state of a convolution");
-    if (!lay_out(&k) || !hl_size_mul(k.of_thread, (size_t)k.threads, &bytes) ||
-        !hl_size_add(bytes, k.shared, &c->workspace_bytes))
+    k->s = hl_conv_sizes_of(c->params, c->in[X].shape, c->in[W].shape, c->out[0].shape);
+    double work = (double)k->s.O * (double)k->s.positions * (double)k->s.patch;
+    k->threads = work < 1 << 18 ? 1 : omp_get_max_threads();
+    k->blocks = ceil_div(k->s.O, FILTERS);
+    k->across = ceil_div(k->s.OW, INTS);
+    k->vectors = k->s.OH * k->across;
+    bool fits = hl_pair_image_of(&k->s, k->across * INTS, &k->image);
+    k->each = k->image.line > k->blocks * SUMS ? k->image.line : k->blocks * SUMS;
+    if (!fits || !lay_out(c, k))
         return hl_fail(err, HL_ERR_MEMORY,
                        "the workspace of a convolution with %lld-element patches overflows",
-                       (long long)k.s.patch);
-    *kept = k;
+                       (long long)k->s.patch);
+    if (!(k->taps = hl_alloc((size_t)k->image.taps, sizeof *k->taps)))
+        return hl_fail(err, HL_ERR_MEMORY, "no memory for the %lld taps of a convolution",
+                       (long long)k->image.taps);
+    hl_pair_image_taps(&k->s, &k->image, k->taps);
     return HL_OK;
 }
 
 static void release(hl_call *c)
 {
+    const cut *k = c->state;
+    if (k)
+        hl_free(k->taps);
     hl_free(c->state);
     c->state = NULL;
 }
 
-/* Filters by blocks: [blocks][pairs][FILTERS][2], zeros past the last filter and the last element. */
-static void pack_filters(const cut *k, const int8_t *w, int16_t *packed)
+/* Filters by blocks: [blocks][taps][FILTERS] pairs, zeros past the last. */
+static void pack_filters(const cut *k, const int8_t *w, int32_t *packed)
 {
-    const hl_conv_sizes *s = &k->s;
-    memset(packed, 0, k->weights);
-    for (int64_t o = 0; o < s->O; o++)
-        for (int64_t e = 0; e < s->patch; e++)
-            packed[(((o / FILTERS) * k->pairs + e / 2) * FILTERS + o % FILTERS) * 2 + e % 2] =
-                w[o * s->patch + e];
-}
-
-/* Patches of positions [begin, end) by tiles: [tiles][pairs][WIDTH][2]; lines: scratch. Columns past the end
- * hold anything. */
-static void pack_patches(const cut *k, const int16_t *image, int64_t begin, int64_t end, int16_t *lines,
-                         int16_t *packed)
-{
-    const hl_conv_sizes *s = &k->s;
-    int16_t *first = lines, *second = lines + k->stretch;
-    for (int64_t pair = 0; pair < k->pairs; pair++) {
-        hl_im2col_integers(s, image, 2 * pair, begin, end, first);
-        if (2 * pair + 1 < s->patch)
-            hl_im2col_integers(s, image, 2 * pair + 1, begin, end, second);
-        else
-            memset(second, 0, (size_t)(end - begin) * sizeof *second);
-        for (int64_t at = 0; at < end - begin; at += WIDTH) {
-            int16_t *to = packed + (at / WIDTH * k->pairs + pair) * WIDTH * 2;
-            for (int64_t i = 0; i < WIDTH; i++) {
-                to[2 * i] = first[at + i];
-                to[2 * i + 1] = second[at + i];
-            }
-        }
+    memset(packed, 0, k->filters_bytes);
+    for (int64_t o = 0; o < k->s.O; o++) {
+        int32_t *to = packed + o / FILTERS * k->image.taps * FILTERS + o % FILTERS;
+        for (int64_t tap = 0; tap < k->image.taps; tap++)
+            to[tap * FILTERS] = hl_pair_of_filter(&k->s, &k->image, w + o * k->s.patch, tap);
     }
 }
 
-/* sums [FILTERS][WIDTH] of one block and one tile. */
-static void multiply(int64_t pairs, const int16_t *filters, const int16_t *patches, int32_t *sums)
+static hl_status pack(const hl_call *c, const void *source, void *packed, hl_error *err)
 {
-    ints acc[FILTERS][2];
+    (void)err;
+    pack_filters(c->state, source, packed);
+    return HL_OK;
+}
+
+VEC_INLINE shorts load(const int32_t *pairs)
+{
+    return shorts_load((const int16_t *)(const void *)pairs);
+}
+
+/* sums [n][VECTORS][INTS] = or += those of n filters of a block, at positions that begin at a and b. */
+VEC_INLINE void multiply(const int n, const int32_t *filters, const int64_t *taps, int64_t count, bool add,
+                         const int32_t *a, const int32_t *b, int32_t *sums)
+{
+    ints acc[FILTERS][VECTORS];
     VEC_UNROLL
-    for (int f = 0; f < FILTERS; f++)
-        acc[f][0] = acc[f][1] = (ints){0};
-    for (int64_t p = 0; p < pairs; p++, filters += 2 * FILTERS, patches += 2 * WIDTH) {
-        shorts a = shorts_load(patches), b = shorts_load(patches + SHORTS);
+    for (int f = 0; f < n; f++) {
         VEC_UNROLL
-        for (int f = 0; f < FILTERS; f++) {
-            shorts w = shorts_splat_pair(filters + 2 * f);
-            acc[f][0] = ints_add_products(acc[f][0], w, a);
-            acc[f][1] = ints_add_products(acc[f][1], w, b);
+        for (int v = 0; v < VECTORS; v++)
+            acc[f][v] = add ? (ints) * (ints_any *)(sums + (f * VECTORS + v) * INTS) : (ints){0};
+    }
+    for (int64_t t = 0; t < count; t++, filters += FILTERS) {
+        shorts x = load(a + taps[t]), y = load(b + taps[t]);
+        VEC_UNROLL
+        for (int f = 0; f < n; f++) {
+            shorts w = shorts_splat_pair((const int16_t *)(const void *)(filters + f));
+            acc[f][0] = ints_add_products(acc[f][0], w, x);
+            acc[f][1] = ints_add_products(acc[f][1], w, y);
         }
     }
     VEC_UNROLL
-    for (int f = 0; f < FILTERS; f++) {
-        *(ints_any *)(sums + f * WIDTH) = (ints_any)acc[f][0];
-        *(ints_any *)(sums + f * WIDTH + INTS) = (ints_any)acc[f][1];
+    for (int f = 0; f < n; f++) {
+        VEC_UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            *(ints_any *)(sums + (f * VECTORS + v) * INTS) = (ints_any)acc[f][v];
     }
 }
 
-/* Positions [begin, begin + n) of one sample, of a block of filters: y = act(sum step w_scale + bias). */
-static void scale(const hl_call *c, const cut *k, const int32_t *sums, float step, int64_t sample,
-                  int64_t block, int64_t begin, int64_t n)
+/* sums [O][VECTORS][INTS] = or += those of some taps. */
+static void add_taps(const cut *k, const int32_t *filters, int64_t begin, const int32_t *a, const int32_t *b,
+                     int32_t *sums)
+{
+    const int64_t *taps = k->taps + begin, count = hl_min(TAPS, k->image.taps - begin);
+    const bool add = begin > 0;
+    filters += begin * FILTERS;
+    for (int64_t o = 0; o < k->s.O; o += FILTERS, filters += k->image.taps * FILTERS, sums += SUMS) {
+        if (k->s.O - o > 4)
+            multiply(FILTERS, filters, taps, count, add, a, b, sums);
+        else if (k->s.O - o > 2)
+            multiply(4, filters, taps, count, add, a, b, sums);
+        else
+            multiply(2, filters, taps, count, add, a, b, sums);
+    }
+}
+
+/* y [n] = act(sums factor + bias); n at most INTS, of which all are computed. */
+VEC_INLINE void scale(const int32_t *sums, int64_t n, float factor, float bias, hl_activation activation,
+                      float *y)
+{
+    float value[INTS];
+    for (int i = 0; i < INTS; i++)
+        value[i] = (float)sums[i] * factor + bias;
+    hl_activate(value, INTS, activation);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = value[i];
+}
+
+/* Vector v of the positions, of all filters. */
+static void finish(const hl_call *c, const cut *k, const int32_t *sums, float step, int64_t v, float *y)
 {
     const hl_conv_params *p = c->params;
     const float *bias = hl_in(c, HL_QUANTIZED_CONV_BIAS), *w_scale = hl_in(c, HL_QUANTIZED_W_SCALE);
-    for (int64_t o = block * FILTERS; o < hl_min(k->s.O, (block + 1) * FILTERS); o++, sums += WIDTH) {
-        float *y = hl_out(c, 0) + (sample * k->s.O + o) * k->s.positions + begin;
-        for (int64_t i = 0; i < n; i++)
-            y[i] = (float)sums[i] * (step * w_scale[o]) + (bias ? bias[o] : 0);
-        hl_activate(y, n, p->activation);
+    int64_t left = v % k->across * INTS, width = hl_min(INTS, k->s.OW - left);
+    y += v / k->across * k->s.OW + left;
+    for (int64_t o = 0; o < k->s.O; o++, sums += VECTORS * INTS, y += k->s.positions) {
+        float factor = step * w_scale[o], b = bias ? bias[o] : 0;
+        if (width == INTS)
+            scale(sums, INTS, factor, b, p->activation, y);
+        else
+            scale(sums, width, factor, b, p->activation, y);
     }
 }
 
-static void task(const hl_call *c, const cut *k, const int16_t *q, float step, const int16_t *filters,
-                 int16_t *scratch, int64_t sample, int64_t begin)
+/* Where the first position of a vector reads the first tap. */
+static const int32_t *begin_of(const cut *k, const int32_t *image, int64_t v)
 {
-    int64_t end = hl_min(begin + k->stretch, k->s.positions), inputs = k->s.I * k->s.H * k->s.W;
-    int32_t sums[FILTERS * WIDTH];
-    int16_t *patches = scratch + 2 * k->stretch;
-    pack_patches(k, q + sample * inputs, begin, end, scratch, patches);
-    for (int64_t at = begin; at < end; at += WIDTH) {
-        for (int64_t block = 0; block < k->blocks; block++) {
-            multiply(k->pairs, filters + block * k->pairs * FILTERS * 2,
-                     patches + (at - begin) * k->pairs * 2, sums);
-            scale(c, k, sums, step, sample, block, at, hl_min(WIDTH, end - at));
-        }
-    }
+    return image + v / k->across * k->s.stride * k->image.row + v % k->across * INTS;
+}
+
+/* Two vectors of positions, of all filters; of an odd number of vectors the last is computed twice. */
+static void tile(const hl_call *c, const cut *k, const int32_t *filters, const int32_t *image, float step,
+                 int64_t v, int32_t *sums, float *y)
+{
+    int64_t second = hl_min(v + 1, k->vectors - 1);
+    const int32_t *a = begin_of(k, image, v), *b = begin_of(k, image, second);
+    for (int64_t t = 0; t < k->image.taps; t += TAPS)
+        add_taps(k, filters, t, a, b, sums);
+    finish(c, k, sums, step, v, y);
+    finish(c, k, sums + INTS, step, second, y);
+}
+
+/* The scratch of the thread that asks. */
+static int32_t *own(const cut *k, int32_t *scratch)
+{
+    return scratch + omp_get_thread_num() * k->each;
+}
+
+/* y = the convolution of one sample x */
+static void convolve(const hl_call *c, const cut *k, const float *x, const int32_t *filters, int32_t *image,
+                     int32_t *scratch, float *y)
+{
+    int32_t most = hl_largest_magnitude(x, k->s.I * k->s.H * k->s.W, k->threads);
+    float step = hl_quantize_step(most, hl_in(c, HL_QUANTIZED_CONV_X_SCALE));
+#pragma omp parallel for schedule(static) num_threads(k->threads)
+    for (int64_t row = 0; row < k->image.planes * k->image.rows; row++)
+        hl_pair_image_row(&k->s, &k->image, x, step, row, own(k, scratch), image);
+#pragma omp parallel for schedule(static) num_threads(k->threads)
+    for (int64_t v = 0; v < k->vectors; v += VECTORS)
+        tile(c, k, filters, image, step, v, own(k, scratch), y);
 }
 
 static hl_status run(const hl_call *c, hl_error *err)
 {
-    (void)err;
     const cut *k = c->state;
+    (void)err;
     if (!c->out[0].count)
         return HL_OK;
-    int16_t *q = c->workspace;
-    float *step = (float *)(void *)((char *)q + k->q);
-    int16_t *filters = (int16_t *)(void *)((char *)step + k->step);
-    int64_t stretches = ceil_div(k->s.positions, k->stretch), inputs = k->s.I * k->s.H * k->s.W;
-    hl_quantize_rows(hl_in(c, X), k->s.B, inputs, hl_in(c, HL_QUANTIZED_CONV_X_SCALE), inputs, q, step);
-    pack_filters(k, c->in[W].data, filters);
-#pragma omp parallel for schedule(static) num_threads(k->threads)
-    for (int64_t t = 0; t < k->s.B * stretches; t++) {
-        char *own = (char *)c->workspace + k->shared + (size_t)omp_get_thread_num() * k->of_thread;
-        task(c, k, q, step[t / stretches], filters, (int16_t *)(void *)own, t / stretches,
-             t % stretches * k->stretch);
-    }
+    int32_t *image = c->workspace, *scratch = image + k->image_bytes / sizeof *image, *filters = c->packed;
+    if (!filters)
+        pack_filters(k, c->in[W].data, filters = scratch + k->scratch_bytes / sizeof *scratch);
+    for (int64_t b = 0; b < k->s.B; b++)
+        convolve(c, k, hl_in(c, X) + b * k->s.I * k->s.H * k->s.W, filters, image, scratch,
+                 hl_out(c, 0) + b * k->s.O * k->s.positions);
     return HL_OK;
 }
 
@@ -201,5 +253,6 @@ const hl_kernel hl_cpu_quantized_conv2d = {.op = "quantized_conv2d",
                                            .name = "portable",
                                            .accepts = hl_quantized_accepts,
                                            .prepare = prepare,
+                                           .pack = pack,
                                            .run = run,
                                            .release = release};

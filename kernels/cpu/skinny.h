@@ -15,6 +15,8 @@
 #ifndef HL_KERNELS_CPU_SKINNY_H
 #define HL_KERNELS_CPU_SKINNY_H
 
+#include "hl.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -38,8 +40,8 @@ bool hl_skinny_prepare(hl_skinny *plan, hl_skinny_product product, size_t m, siz
                        int threads);
 
 /* y [m, n_out] = x [m, n_in] w^T + bias [n_out] + addend [m, n_out]; bias and addend may be NULL, and
- * addend may be y itself. */
-void hl_skinny_nt(const hl_skinny *plan, const float *x, const float *w, const float *bias,
+ * addend may be y itself. w is of any float type, at m == 1 f32. */
+void hl_skinny_nt(const hl_skinny *plan, const float *x, const void *w, hl_dtype w_type, const float *bias,
                   const float *addend, float *y, void *work);
 
 /* dx [m, n_in] = or += (accumulate) dy [m, n_out] w. */

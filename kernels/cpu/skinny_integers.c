@@ -16,15 +16,24 @@ enum { ROWS_1 = 4, ROWS_2 = 4, ROWS_3 = 3, ROWS_4 = 3 };
 
 enum {
     TOGETHER = 4,  /* rows of the batch in a tile at most */
-    GROUP = 48,    /* weight rows whose sums a thread holds */
+    GROUP = 48,    /* weight rows whose sums a thread holds, */
+    LONG = 512,    /* and where the batch is one tile */
+    AHEAD = 256,   /* bytes of a stream that are fetched before they are read */
     BYTES = 64,    /* in a cache line */
     SHALLOW = 1024 /* k per tile where the batch is more than one tile: its rows stay in the first caches */
 };
 
+/* Sums that a thread holds at a batch of up to m. */
+static size_t sums_of(size_t m)
+{
+    size_t few = LONG * smaller(m, TOGETHER);
+    return GROUP * m > few ? GROUP * m : few;
+}
+
 bool hl_skinny_integers_prepare(hl_skinny_integers *plan, size_t m, size_t n_out, size_t n_in, int threads)
 {
     HL_ASSERT(m >= 1 && m <= HL_SKINNY_MAX && n_out >= 1 && threads >= 1);
-    size_t width = round_up(n_in, SHORTS), q, each = GROUP * m * sizeof(int32_t), bytes;
+    size_t width = round_up(n_in, SHORTS), q, each = sums_of(m) * sizeof(int32_t), bytes;
     if (!hl_size_mul(width, m * sizeof(int16_t), &q) || !hl_size_mul(each, (size_t)threads, &bytes) ||
         !hl_size_add(bytes, q, &bytes) || !hl_size_add(bytes, 2 * BYTES + m * sizeof(float), &bytes))
         return false;
@@ -104,17 +113,25 @@ typedef void tile_fn(size_t n, const int8_t *w, size_t ldw, const int16_t *q, si
 static tile_fn *const tiles[TOGETHER + 1] = {NULL, tile_1, tile_2, tile_3, tile_4};
 static const size_t rows_of[TOGETHER + 1] = {0, ROWS_1, ROWS_2, ROWS_3, ROWS_4};
 
-/* Columns [k, k + depth) of w [rows] by rows [i, i + columns) of the batch. */
+/* Columns [k, k + depth) of w [rows] by rows [i, i + columns) of the batch. The rows of a tile lie far apart:
+ * so memory is read as a few long streams, each of rows that follow each other, which is faster than row by
+ * row. */
 static void stripe(const hl_skinny_integers *p, size_t m, const int8_t *w, size_t rows, const int16_t *q,
                    size_t k, size_t depth, size_t i, size_t columns, int32_t *sums)
 {
-    size_t step = rows_of[columns];
-    for (size_t r = 0; r < rows; r += step) {
-        const int8_t *at = w + r * p->n_in + k;
-        /* The first over a tile brings in the next one, which may be of another thread or past the end. */
-        const int8_t *next = i == 0 ? at + step * p->n_in : at;
-        tiles[columns](smaller(step, rows - r), at, p->n_in, q + i * p->width + k * columns, depth, next,
-                       sums + r * m + i, m);
+    const size_t step = rows_of[columns], apart = rows / step, ahead = depth < p->n_in ? p->n_in : AHEAD;
+    q += i * p->width + k * columns;
+    w += k;
+    sums += i;
+    for (size_t r = 0; r < apart; r++) {
+        const int8_t *at = w + r * p->n_in;
+        /* The first over a tile brings in what comes next, which may be of another thread or past the end. */
+        tiles[columns](step, at, apart * p->n_in, q, depth, i == 0 ? at + ahead : at, sums + r * m,
+                       apart * m);
+    }
+    for (size_t r = step * apart; r < rows; r++) {
+        const int8_t *at = w + r * p->n_in;
+        tiles[columns](1, at, p->n_in, q, depth, at, sums + r * m, m);
     }
 }
 
@@ -169,16 +186,17 @@ void hl_skinny_integers_run(const hl_skinny_integers *p, size_t m, const float *
     int16_t *q = work;
     float *step = (float *)(void *)((char *)work + round_up(m * p->width * sizeof *q, BYTES));
     int32_t *all_sums = (int32_t *)(void *)((char *)step + round_up(m * sizeof *step, BYTES));
+    const size_t group = m > TOGETHER ? GROUP : LONG;
     int now = omp_get_max_threads();
     quantize(p, m, x, x_scale, q, step);
 #pragma omp parallel num_threads(now < p->threads ? now : p->threads)
     {
         int id = omp_get_thread_num();
-        int32_t *sums = all_sums + (size_t)id * GROUP * m;
+        int32_t *sums = all_sums + (size_t)id * sums_of(m);
         size_t begin, end;
         split(p->n_out, ROWS_1, id, omp_get_num_threads(), &begin, &end);
-        for (size_t o = begin; o < end; o += GROUP) {
-            size_t rows = smaller(GROUP, end - o);
+        for (size_t o = begin; o < end; o += group) {
+            size_t rows = smaller(group, end - o);
             sum_group(p, m, w + o * p->n_in, rows, q, sums);
             scale_group(p, m, sums, o, rows, step, scaling);
         }

@@ -1,4 +1,7 @@
+#include "kernels/cpu/halves.h"
 #include "kernels/cpu/skinny_tiles.h"
+
+#include "base/error.h"
 
 #include <string.h>
 
@@ -129,9 +132,53 @@ static void nt_pack(const hl_skinny *s, const nt_blocks *b, const float *x, size
     }
 }
 
-static void nt_group(const hl_skinny *s, const nt_blocks *b, const float *w, size_t rows, const float *panel,
-                     double *sums)
+/* The weights: [n_out][ld], of any float type. */
+typedef struct nt_weights {
+    const void *data;
+    hl_dtype type;
+    size_t ld;
+} nt_weights;
+
+/* A tile of weights as floats. */
+typedef struct nt_floats {
+    const float *data;
+    size_t ld;
+} nt_floats;
+
+/* n rows of 16 bits as floats, to [n][NT_DEPTH]; the `after` rows that follow them are fetched meanwhile. */
+VEC_INLINE void nt_widen(vec load(const uint16_t *), float one(uint16_t), const uint16_t *w, size_t ld,
+                         size_t n, size_t depth, size_t after, float *to)
 {
+    const size_t whole = depth / V * V;
+    for (size_t r = 0; r < n; r++, w += ld, to += NT_DEPTH) {
+        for (size_t k = 0; r < after && k < depth; k += 2 * LINE)
+            __builtin_prefetch(w + n * ld + k, 0, 3);
+        for (size_t k = 0; k < whole; k += V)
+            vec_store(to + k, load(w + k));
+        for (size_t k = whole; k < depth; k++)
+            to[k] = one(w[k]);
+    }
+}
+
+/* Rows [r, r + n) of columns [k, k + depth): where they lie, or widened into the buffer. */
+static nt_floats nt_read(const nt_weights *w, size_t r, size_t n, size_t k, size_t depth, size_t after,
+                         float *buffer)
+{
+    const uint16_t *low = (const uint16_t *)w->data + r * w->ld + k;
+    if (w->type == HL_F32)
+        return (nt_floats){(const float *)w->data + r * w->ld + k, w->ld};
+    if (w->type == HL_BF16)
+        nt_widen(vec_from_bf16, hl_bf16_to_float, low, w->ld, n, depth, after, buffer);
+    else
+        nt_widen(vec_from_f16, hl_f16_to_float, low, w->ld, n, depth, after, buffer);
+    return (nt_floats){buffer, NT_DEPTH};
+}
+
+/* sums [rows][padded] of rows [o, o + rows) of w */
+static void nt_group(const hl_skinny *s, const nt_blocks *b, const nt_weights *w, size_t o, size_t rows,
+                     const float *panel, double *sums)
+{
+    float buffer[NT_ROWS_1 * NT_DEPTH]; /* most rows of a tile */
     memset(sums, 0, rows * b->padded * sizeof *sums);
     for (size_t k = 0; k < s->n_in; k += NT_DEPTH) {
         size_t depth = smaller(NT_DEPTH, s->n_in - k);
@@ -139,15 +186,15 @@ static void nt_group(const hl_skinny *s, const nt_blocks *b, const float *w, siz
             size_t step = nt_rows[b->vecs[i]], width = b->vecs[i] * V;
             const float *p = panel + b->row[i] * s->n_in + k * width;
             for (size_t r = 0; r < rows; r += step) {
-                size_t n = smaller(step, rows - r);
-                const float *tile = w + r * s->n_in + k, *next = NULL;
-                if (i > 0) /* the first block over a tile has brought in the next one */
-                    next = NULL;
-                else if (r + 2 * step <= rows)
-                    next = tile + step * s->n_in;
-                else if (k + 2 * NT_DEPTH <= s->n_in && step <= rows)
-                    next = w + k + NT_DEPTH;
-                nt_tiles[b->vecs[i]](n, tile, s->n_in, p, depth, next, sums + r * b->padded + b->row[i],
+                size_t n = smaller(step, rows - r), after = smaller(step, rows - r - n);
+                const nt_floats tile = nt_read(w, o + r, n, k, depth, i == 0 ? after : 0, buffer);
+                const float *next = NULL;
+                const bool first = i == 0 && w->type == HL_F32; /* brings in the next tile */
+                if (first && r + 2 * step <= rows)
+                    next = tile.data + step * tile.ld;
+                else if (first && k + 2 * NT_DEPTH <= s->n_in && step <= rows)
+                    next = (const float *)w->data + o * w->ld + k + NT_DEPTH;
+                nt_tiles[b->vecs[i]](n, tile.data, tile.ld, p, depth, next, sums + r * b->padded + b->row[i],
                                      b->padded);
             }
         }
@@ -200,7 +247,7 @@ static void nt_single(const hl_skinny *s, const float *x, const float *w, const 
 }
 
 /* Every thread its part of the rows of w, against panels that all of them have packed. */
-static void nt_batch(const hl_skinny *s, const float *x, const float *w, const float *bias,
+static void nt_batch(const hl_skinny *s, const float *x, const nt_weights *w, const float *bias,
                      const float *addend, float *y, float *panel)
 {
     nt_blocks b;
@@ -218,17 +265,19 @@ static void nt_batch(const hl_skinny *s, const float *x, const float *w, const f
         split(s->n_out, nt_rows[b.vecs[0]], id, count, &begin, &end);
         for (size_t o = begin; o < end; o += NT_GROUP) {
             size_t rows = smaller(NT_GROUP, end - o);
-            nt_group(s, &b, w + o * s->n_in, rows, panel, sums);
+            nt_group(s, &b, w, o, rows, panel, sums);
             nt_finish(s, sums, b.padded, o, rows, bias, addend, y);
         }
     }
 }
 
-void hl_skinny_nt(const hl_skinny *s, const float *x, const float *w, const float *bias, const float *addend,
-                  float *y, void *work)
+void hl_skinny_nt(const hl_skinny *s, const float *x, const void *w, hl_dtype w_type, const float *bias,
+                  const float *addend, float *y, void *work)
 {
+    const nt_weights weights = {w, w_type, s->n_in};
+    HL_ASSERT(w_type == HL_F32 || s->m > 1);
     if (s->m > 1) {
-        nt_batch(s, x, w, bias, addend, y, work);
+        nt_batch(s, x, &weights, bias, addend, y, work);
         return;
     }
 #pragma omp parallel num_threads(team(s))

@@ -1,5 +1,6 @@
 /* Calls with 16-bit operands on the CPU: storage in 16 bits, arithmetic in f32. Operands are widened into the
- * workspace, the backend's f32 kernel runs on them, results are narrowed. */
+ * workspace, the backend's f32 kernel runs on them, results are narrowed. Operands that this kernel itself
+ * reads in 16 bits (weights of a product) stay as they are. */
 #include "kernels/cpu/widened.h"
 
 #include "base/error.h"
@@ -19,20 +20,31 @@ bool hl_widened_accepts(const hl_call *c)
     return low;
 }
 
-/* f32 in place of 16 bits; returns the bytes that takes in the workspace. */
-static size_t want_room(hl_view *v)
+/* What is widened or narrowed on the way takes so many bytes of the workspace. */
+static size_t room_of(const hl_view *outer, const hl_view *inner)
 {
-    if (v->dtype == HL_F32)
-        return 0;
-    v->dtype = HL_F32;
-    v->constant = false;
-    return hl_size_align((size_t)v->count * sizeof(float), HL_ALIGN);
+    return outer->dtype == inner->dtype ? 0 : hl_size_align((size_t)outer->count * sizeof(float), HL_ALIGN);
+}
+
+/* The kernel that takes the inner call and does not widen in its turn. */
+static const hl_kernel *inner_kernel(const hl_backend *backend, const char *op, const hl_call *inner)
+{
+    const hl_kernel *k = hl_kernel_for(backend, op, inner);
+    return k && k->run != hl_widened_run ? k : NULL;
+}
+
+/* Operand k in 16 bits, if there is a kernel for that. */
+static void keep_low(const hl_backend *backend, const hl_call *c, hl_call *inner, int k)
+{
+    inner->in[k].dtype = c->in[k].dtype;
+    if (!inner_kernel(backend, c->kernel->op, inner))
+        inner->in[k].dtype = HL_F32;
 }
 
 static hl_status find_inner(const hl_backend *backend, hl_call *c, widened *w, hl_error *err)
 {
     hl_call *inner = &w->inner;
-    inner->kernel = hl_kernel_for(backend, c->kernel->op, inner);
+    inner->kernel = inner_kernel(backend, c->kernel->op, inner);
     if (!inner->kernel)
         return hl_fail(err, HL_ERR_UNSUPPORTED, "%s has no f32 kernel to widen", backend->name);
     hl_status status = inner->kernel->prepare ? inner->kernel->prepare(inner, err) : HL_OK;
@@ -54,22 +66,26 @@ hl_status hl_widened_prepare(const hl_backend *backend, hl_call *c, hl_error *er
     for (int k = 0; k < c->n_in; k++) {
         w->inner.in[k] = c->in[k];
         w->inner.in[k].constant = false;
-        w->own += want_room(&w->inner.in[k]);
+        w->inner.in[k].dtype = HL_F32;
     }
     for (int k = 0; k < c->n_out; k++) {
         w->inner.out[k] = c->out[k];
-        w->own += want_room(&w->inner.out[k]);
+        w->inner.out[k].dtype = HL_F32;
+        w->own += room_of(&c->out[k], &w->inner.out[k]);
+    }
+    for (int k = 0; k < c->n_in; k++) {
+        keep_low(backend, c, &w->inner, k);
+        w->own += room_of(&c->in[k], &w->inner.in[k]);
     }
     return find_inner(backend, c, w, err);
 }
 
-static void *place(const hl_view *v, unsigned char **free_room)
+static void *place(const hl_view *outer, const hl_view *inner, unsigned char **free_room)
 {
-    if (v->dtype == HL_F32)
-        return v->data;
+    size_t room = room_of(outer, inner);
     unsigned char *at = *free_room;
-    *free_room += hl_size_align((size_t)v->count * sizeof(float), HL_ALIGN);
-    return at;
+    *free_room += room;
+    return outer->dtype == inner->dtype ? outer->data : at;
 }
 
 static void convert(const hl_view *low, float *wide, bool narrow)
@@ -92,12 +108,12 @@ hl_status hl_widened_run(const hl_call *c, hl_error *err)
     unsigned char *room = c->workspace;
     inner->clock = c->clock;
     for (int k = 0; k < c->n_in; k++) {
-        inner->in[k].data = place(&c->in[k], &room);
-        if (c->in[k].dtype != HL_F32)
+        inner->in[k].data = place(&c->in[k], &inner->in[k], &room);
+        if (c->in[k].dtype != inner->in[k].dtype)
             convert(&c->in[k], inner->in[k].data, false);
     }
     for (int k = 0; k < c->n_out; k++)
-        inner->out[k].data = place(&c->out[k], &room);
+        inner->out[k].data = place(&c->out[k], &inner->out[k], &room);
     inner->workspace = room;
     hl_status status = inner->kernel->run(inner, err);
     for (int k = 0; k < c->n_out && status == HL_OK; k++)

@@ -2,6 +2,7 @@
  * that fit no tile, scratch full of NaN, guard zones behind the result and the scratch. */
 #include "tests/kernel_call.h"
 
+#include "base/half.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -15,11 +16,14 @@ typedef struct problem {
     bool ta, tb;
     float *a, *b, *bias, *addend;
     double *products; /* [M,N], in double */
+    hl_dtype type;    /* of b; not f32: as it lies is in low */
+    uint16_t *low;
 } problem;
 
 static problem make(int64_t M, int64_t N, int64_t K, bool ta, bool tb)
 {
-    problem q = {M, N, K, ta, tb, fill(M * K, 1), fill(K * N, 2), fill(N, 3), fill(M * N, 4), NULL};
+    problem q = {M,    N,      K,   ta, tb, fill(M * K, 1), fill(K * N, 2), fill(N, 3), fill(M * N, 4),
+                 NULL, HL_F32, NULL};
     q.products = calloc((size_t)(M * N) + 1, sizeof *q.products);
     assert_non_null(q.products);
     for (int64_t i = 0; i < M; i++)
@@ -38,6 +42,7 @@ static void clear(problem *q)
     free(q->bias);
     free(q->addend);
     free(q->products);
+    free(q->low);
 }
 
 static double want(const problem *q, ending e, int64_t i)
@@ -90,12 +95,13 @@ static float *run(const hl_backend *backend, const problem *q, ending e, int thr
     size_t bytes = (size_t)(q->M * q->N) * sizeof(float);
     float *y = guarded(bytes);
     describe(&c, q->M, q->N, q->K, q->ta, q->tb, e);
+    c.in[1].dtype = q->type;
     const hl_kernel *k = c.call.kernel = choose(backend, "matmul", &c.call);
     if (k->prepare)
         assert_int_equal(k->prepare(&c.call, &err), HL_OK);
     c.call.workspace = guarded(c.call.workspace_bytes);
     c.in[0].data = q->a;
-    c.in[1].data = q->b;
+    c.in[1].data = q->low ? (void *)q->low : q->b;
     c.in[2].data = c.in[2].shape.rank ? q->bias : NULL;
     c.in[3].data = e == INTO_ADDEND ? y : c.in[3].shape.rank ? q->addend : NULL;
     c.call.out[0].data = y;
@@ -243,6 +249,34 @@ static void test_same_on_any_threads(void **state)
     omp_set_num_threads(before);
 }
 
+/* Weights of 16 bits give the bits that the same weights in f32 give, read to the end of their memory and no
+ * further. */
+static void test_low_weights(void **state)
+{
+    (void)state;
+    const int64_t sizes[][3] = {{2, 1, 1},     {3, 5, 3},     {16, 203, 301},
+                                {17, 47, 256}, {33, 97, 263}, {64, 49, 700}};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (hl_dtype type = HL_F16; type <= HL_BF16; type++) {
+            problem q = make(sizes[s][0], sizes[s][1], sizes[s][2], false, true);
+            q.low = malloc((size_t)(q.N * q.K) * sizeof *q.low);
+            assert_non_null(q.low);
+            for (int64_t i = 0; i < q.N * q.K; i++) {
+                q.low[i] = type == HL_F16 ? hl_float_to_f16(q.b[i]) : hl_float_to_bf16(q.b[i]);
+                q.b[i] = type == HL_F16 ? hl_f16_to_float(q.low[i]) : hl_bf16_to_float(q.low[i]);
+            }
+            problem wide = q;
+            wide.low = NULL;
+            q.type = type;
+            float *y = run(&hl_backend_cpu_portable, &q, BIAS_ADDEND_GELU, 3);
+            float *expected = run(&hl_backend_cpu_portable, &wide, BIAS_ADDEND_GELU, 2);
+            assert_memory_equal(y, expected, (size_t)(q.M * q.N) * sizeof *y);
+            free(expected);
+            free(y);
+            clear(&q);
+        }
+}
+
 /* One NaN in x reaches its whole row of y, through every ending, and no other row. */
 static void test_nan_stays(void **state)
 {
@@ -286,7 +320,7 @@ int main(void)
         cmocka_unit_test(test_every_edge),      cmocka_unit_test(test_long_sums_and_large_weights),
         cmocka_unit_test(test_both_transposed), cmocka_unit_test(test_empty),
         cmocka_unit_test(test_nan_stays),       cmocka_unit_test(test_same_on_any_threads),
-        cmocka_unit_test(test_prepare_errors),
+        cmocka_unit_test(test_low_weights),     cmocka_unit_test(test_prepare_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,14 +136,20 @@ static void run_call(hl_call *c, const char *op)
     if (c->kernel->prepare(c, &err) != HL_OK)
         fail_msg("%s", err.message);
     c->workspace = guarded(c->workspace_bytes);
+    c->packed = c->pack_bytes ? guarded(c->pack_bytes) : NULL;
+    if (c->packed)
+        assert_int_equal(c->kernel->pack(c, c->in[c->pack_input].data, c->packed, &err), HL_OK);
     assert_int_equal(c->kernel->run(c, &err), HL_OK);
+    if (c->packed)
+        assert_guard(c->packed, c->pack_bytes);
     assert_guard(c->workspace, c->workspace_bytes);
     assert_guard(c->out[0].data, (size_t)c->out[0].count * sizeof(float));
     free(c->workspace);
+    free(c->packed);
     c->kernel->release(c);
 }
 
-/* The same bits with 1, 2, 3 and 7 threads. */
+/* The same bits with 1, 2, 3 and 7 threads, weights packed before or not. */
 static void same_bits(const char *op, const void *params, hl_view *in, int n_in, hl_view out)
 {
     static const int threads[] = {1, 2, 3, 7};
@@ -155,6 +161,7 @@ static void same_bits(const char *op, const void *params, hl_view *in, int n_in,
         c.out[0] = out;
         c.out[0].data = guarded(bytes);
         omp_set_num_threads(threads[t]);
+        in[1].constant = t % 2 == 1;
         run_call(&c, op);
         if (first && memcmp(first, c.out[0].data, bytes) != 0)
             fail_msg("%s changes with %d threads", op, threads[t]);
@@ -226,13 +233,15 @@ static void allocations_may_fail(void **state)
     calls[0].out[0] = view(NULL, HL_F32, 2, 3, 5, 0, 0);
     calls[1].out[0] = view(NULL, HL_F32, 4, 1, 3, 3, 3);
     for (int i = 0; i < 2; i++) {
-        hl_error err = {0};
         calls[i].kernel = choose(&hl_backend_cpu_portable, i ? "quantized_conv2d" : "quantized_matmul",
                                  &calls[i]);
-        hl_alloc_fail_at(1);
-        assert_int_equal(calls[i].kernel->prepare(&calls[i], &err), HL_ERR_MEMORY);
-        hl_alloc_fail_at(0);
-        calls[i].kernel->release(&calls[i]);
+        for (int nth = 1; nth <= (i ? 2 : 1); nth++) {
+            hl_error err = {0};
+            hl_alloc_fail_at(nth);
+            assert_int_equal(calls[i].kernel->prepare(&calls[i], &err), HL_ERR_MEMORY);
+            hl_alloc_fail_at(0);
+            calls[i].kernel->release(&calls[i]);
+        }
     }
 }
 
