@@ -493,6 +493,9 @@ HL_API hl_model_value hl_model_output(const hl_model *m, int index);
  * leave the precision at fp32 it is the model's own. */
 HL_API hl_session *hl_model_session(hl_model *m, int64_t batch, const hl_session_options *options,
                                     hl_error *err);
+/* What such a session needs, before it is opened. */
+HL_API hl_plan *hl_model_plan(const hl_model *m, int64_t batch, const hl_session_options *options,
+                              hl_error *err);
 
 /* A model that acts: a session, with history and smoothing, behind observe -> action. Rows are robots that
  * share a batch. */

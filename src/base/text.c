@@ -134,6 +134,12 @@ const char *hl_nearest(const char *word, const char *const *candidates, size_t n
     return nearest;
 }
 
+bool hl_ends_in(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n > m && !strcmp(text + n - m, end);
+}
+
 /* room: bytes of string; to has four more. */
 static void excerpt(char *to, size_t room, const char *string)
 {

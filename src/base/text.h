@@ -27,6 +27,9 @@ size_t hl_edit_distance(const char *a, const char *b);
  * beginning. The first of equals. */
 const char *hl_nearest(const char *word, const char *const *candidates, size_t n);
 
+/* Whether the text ends in `end`, and is more than that. */
+bool hl_ends_in(const char *text, const char *end);
+
 /* A number of bytes: "8GiB", "512MiB", "1.5GB", "1e9", "4096". Units are B, kB, MB, GB, TB (powers of 1000)
  * and KiB, MiB, GiB, TiB (of 1024). A fraction of a byte is cut off. False, and *bytes as it was, for
  * anything else: a sign, a space, another unit, what does not fit, less than a byte that is not 0. */

@@ -291,13 +291,28 @@ hl_model_value hl_model_output(const hl_model *m, int index)
     return m->outputs[index];
 }
 
-hl_session *hl_model_session(hl_model *m, int64_t batch, const hl_session_options *options, hl_error *err)
+static hl_session_options options_of(const hl_model *m, const hl_session_options *options)
 {
     hl_session_options o = options ? *options : (hl_session_options){0};
-    hl_graph *g = graph_at(m, batch, err);
     o.frozen = true;
     if (o.precision == HL_PRECISION_FP32)
         o.precision = m->precision;
+    return o;
+}
+
+hl_plan *hl_model_plan(const hl_model *m, int64_t batch, const hl_session_options *options, hl_error *err)
+{
+    const hl_session_options o = options_of(m, options);
+    hl_graph *g = graph_at(m, batch, err);
+    hl_plan *p = g ? hl_plan_new(g, &o, err) : NULL;
+    hl_graph_free(g);
+    return p;
+}
+
+hl_session *hl_model_session(hl_model *m, int64_t batch, const hl_session_options *options, hl_error *err)
+{
+    const hl_session_options o = options_of(m, options);
+    hl_graph *g = graph_at(m, batch, err);
     hl_session *s = g ? hl_session_open(g, m->params, &o, err) : NULL;
     hl_graph_free(g);
     return s;

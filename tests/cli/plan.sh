@@ -92,4 +92,61 @@ run 0 train "$tiny" device=cpu train.steps=12 run.dir=again 'memory.recompute=[H
 metrics() { grep -o '"step": [0-9]*, .*"information_retained": [^,]*' "$1/metrics.jsonl"; }
 check 'computing again changes no number' cmp <(metrics plain) <(metrics again)
 check 'there are numbers' test "$(metrics plain | wc -l)" -gt 2
+
+# ---------------------------------------------------------------- an exported model
+
+# of_kind BATCH KEY: what hl plan says that the exported model needs.
+of_kind() {
+    run 0 plan model.safetensors device=cpu --batch "$1" --json
+    awk -v key="\"$2\":" '$1 == key { gsub(",", "", $2); print $2; exit }' .stdout
+}
+
+run 0 train "$tiny" device=cpu train.steps=2
+run 0 export run/last.h5 --to model.safetensors --precision bf16 --samples 4 --episodes 0
+run 0 plan model.safetensors device=cpu
+prints '^MiB +inference 1 *$'
+prints '^mapped +[0-9.]+$'
+prints '^16-bit copies +0\.0$'
+run 0 plan model.safetensors device=cpu --calls
+prints '^ +0 [A-Za-z-]+ +forward '
+check 'no training' test "$(grep -c training .stdout)" -eq 0
+check 'weights are mapped' test "$(of_kind 1 mapped)" -gt 0
+check 'as many at any batch' test "$(of_kind 1 mapped)" -eq "$(of_kind 17 mapped)"
+check 'JSON' valid_json .stdout
+budget=$(of_kind 100 total)
+run 0 plan model.safetensors device=cpu --budget "$budget"
+prints '^budget [0-9.]+ MiB +bf16$'
+prints '^  inference +100$'
+prints '^  mapped, beside it +[0-9.]+$'
+run 0 plan model.safetensors device=cpu --budget "$budget" --json
+check 'JSON' valid_json .stdout
+cp .stdout answer.json
+batch=$(value bf16 inference batch)
+check 'a batch' test "$batch" -ge 100
+check 'fits' test "$(value bf16 inference total)" -le "$budget"
+check 'as planned' test "$(of_kind "$batch" total)" -eq "$(value bf16 inference total)"
+check 'one more does not' test "$(of_kind $((batch + 1)) total)" -gt "$budget"
+run 0 plan model.safetensors device=cpu --budget 1B
+prints '^  inference +-$'
+run 0 plan model.safetensors device=cpu --budget 1B --json
+prints '"inference": null'
+prints '"mapped": [1-9]'
+run 0 export run/last.h5 --to int8.safetensors --precision int8 --samples 4 --episodes 0
+run 0 plan int8.safetensors device=cpu --budget 1GiB
+prints '^budget 1024\.0 MiB +int8$'
+
+# It does not train.
+bad 'memory-viz is about a training step, and model.safetensors is an exported model, which only acts' \
+    plan model.safetensors --memory-viz memory.json
+bad 'train.batch=3 is about a training step' plan model.safetensors train.batch=3
+check 'nothing was written' test ! -e memory.json
+cp "$tiny" yaml.safetensors
+bad 'yaml.safetensors' plan yaml.safetensors
+bad 'nosuch.safetensors' plan nosuch.safetensors
+bad 'model.imag' plan model.safetensors model.imag=1
+for n in 1 100 1000; do
+    HL_FAIL_ALLOC=$n run 2 plan model.safetensors device=cpu
+    check "allocation $n: no answer" test ! -s .stdout
+    says 'memory'
+done
 finish

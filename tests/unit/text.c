@@ -226,13 +226,25 @@ static void test_append_size(void **state)
     }
 }
 
+static void test_ends_in(void **state)
+{
+    (void)state;
+    assert_true(hl_ends_in("a.h5", ".h5"));
+    assert_true(hl_ends_in("a.h5", ""));
+    assert_false(hl_ends_in(".h5", ".h5"));
+    assert_false(hl_ends_in("h5", ".h5"));
+    assert_false(hl_ends_in("", ""));
+    assert_false(hl_ends_in("a.h5.unproven", ".h5"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_append),           cmocka_unit_test(test_appendf_and_bytes),
         cmocka_unit_test(test_no_memory_sticks), cmocka_unit_test(test_edit_distance),
         cmocka_unit_test(test_nearest),          cmocka_unit_test(test_excerpt),
-        cmocka_unit_test(test_parse_size),       cmocka_unit_test(test_append_size),
+        cmocka_unit_test(test_ends_in),          cmocka_unit_test(test_parse_size),
+        cmocka_unit_test(test_append_size),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

@@ -8,23 +8,17 @@
 
 #include <string.h>
 
-static bool ends_in(const char *path, const char *suffix)
-{
-    const size_t n = strlen(path), m = strlen(suffix);
-    return n > m && !strcmp(path + n - m, suffix);
-}
-
 /* What the two names say is to be done. */
 static hl_status convert(const char *from, const char *to, const char *config, int n, char *const *overrides,
                          hl_error *err)
 {
     if (hl_same_file(from, to))
         return hl_fail(err, HL_ERR_USAGE, "%s: it is what is read; choose another name to write", to);
-    if (ends_in(from, ".h5") && ends_in(to, ".safetensors") && config)
+    if (hl_ends_in(from, ".h5") && hl_ends_in(to, ".safetensors") && config)
         return hl_fail(err, HL_ERR_USAGE, "--config %s: a checkpoint has its own; leave it out", config);
-    if (ends_in(from, ".h5") && ends_in(to, ".safetensors"))
+    if (hl_ends_in(from, ".h5") && hl_ends_in(to, ".safetensors"))
         return hl_convert_to_torch(from, to, n, overrides, err);
-    if ((ends_in(from, ".safetensors") || hl_weights_is_index(from)) && ends_in(to, ".h5"))
+    if ((hl_ends_in(from, ".safetensors") || hl_weights_is_index(from)) && hl_ends_in(to, ".h5"))
         return hl_convert_from_torch(from, to, config, n, overrides, err);
     return hl_fail(err, HL_ERR_USAGE,
                    "cannot convert %s to %s: expected FROM.safetensors (or its .safetensors.index.json) and "

@@ -1,4 +1,4 @@
-/* hl plan: the memory a configuration needs, by arithmetic. */
+/* hl plan: the memory a configuration or an exported model needs, by arithmetic. */
 #include "app/command.h"
 #include "app/plan/planned.h"
 #include "app/setup.h"
@@ -8,8 +8,15 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { INFERENCE, TRAINING, USES };
+
+/* An exported model only acts. */
+static int uses_of(const hl_loaded *l)
+{
+    return l->exported ? TRAINING : USES;
+}
 
 static const char *const use_names[USES] = {"inference", "training"};
 
@@ -18,36 +25,36 @@ static double mib(size_t bytes)
     return (double)bytes / (1 << 20);
 }
 
-static void print_text(const hl_planned p[USES])
+static void print_text(const hl_planned *p, int uses)
 {
     printf("%-14s", "MiB");
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         printf("  %10s %-3lld", use_names[i], (long long)p[i].batch);
     printf("\n");
     for (int k = 0; k < HL_MEM_KINDS; k++) {
         printf("%-14s", hl_memory_kind_name((hl_memory_kind)k));
-        for (int i = 0; i < USES; i++)
+        for (int i = 0; i < uses; i++)
             printf("  %14.1f", mib(p[i].memory.by_kind[k]));
         printf("\n");
     }
     printf("%-14s", "total");
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         printf("  %14.1f", mib(p[i].memory.total));
     printf("\n");
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         printf("\n%s, batch %lld: fullest at call %d (%s); arena %.1f MiB, no placement needs less than %.1f "
                "MiB\n",
                use_names[i], (long long)p[i].batch, p[i].memory.peak_step, p[i].peak_op,
                mib(p[i].memory.arena), mib(p[i].memory.lower_bound));
-    for (int i = 0; i < USES; i++)
+    for (int i = 0; i < uses; i++)
         if (p[i].calls)
             printf("\n%s, batch %lld\n%s", use_names[i], (long long)p[i].batch, p[i].calls);
 }
 
-static hl_status print_json(const hl_planned p[USES], hl_error *err)
+static hl_status print_json(const hl_planned *p, int uses, hl_error *err)
 {
     json_t *j = json_object();
-    for (int i = 0; i < USES; i++) {
+    for (int i = 0; i < uses; i++) {
         const hl_memory *m = &p[i].memory;
         json_t *by_kind = json_object();
         for (int k = 0; k < HL_MEM_KINDS; k++)
@@ -72,27 +79,52 @@ typedef struct question {
     const char *picture; /* NULL: not given */
 } question;
 
-static hl_status plan(const hl_config *cfg, const question *q, hl_error *err)
+static hl_status plan(const hl_loaded *l, const question *q, hl_error *err)
 {
+    const int uses = uses_of(l);
     hl_planned p[USES] = {{0}};
-    hl_trainer_options o = hl_setup_trainer(cfg);
+    hl_trainer_options o = hl_setup_trainer(&l->trained.config);
     o.batch = q->batch > 0 ? q->batch : o.batch;
-    hl_status status = hl_plan_inference(cfg, q->batch > 0 ? q->batch : 1, q->calls, &p[INFERENCE], err);
-    if (status == HL_OK)
+    hl_status status = hl_plan_inference(l, q->batch > 0 ? q->batch : 1, q->calls, &p[INFERENCE], err);
+    if (status == HL_OK && uses > TRAINING)
         status = hl_plan_training(&o, q->calls, &p[TRAINING], err);
     if (status == HL_OK && q->picture)
         status = hl_plan_picture(&o, q->picture, err);
     if (status == HL_OK && q->json)
-        status = print_json(p, err);
+        status = print_json(p, uses, err);
     else if (status == HL_OK)
-        print_text(p);
-    for (int i = 0; i < USES; i++)
+        print_text(p, uses);
+    for (int i = 0; i < uses; i++)
         hl_free(p[i].calls);
     return status;
 }
 
+/* What only training reads is not asked of an exported model. */
+static hl_status refuse_training(const question *q, const char *path, int n, char *const *overrides,
+                                 hl_error *err)
+{
+    const char *asked = q->picture ? "--memory-viz" : NULL;
+    for (int i = 0; i < n && !asked; i++)
+        asked = strncmp(overrides[i], "train.", strlen("train.")) ? NULL : overrides[i];
+    if (!asked)
+        return HL_OK;
+    return hl_fail(err, HL_ERR_USAGE,
+                   "%s is about a training step, and %s is an exported model, which only acts; name the "
+                   "configuration it was trained with",
+                   hl_excerpt_of(asked).text, path);
+}
+
+static hl_status load(hl_loaded *l, const question *q, const char *path, int n, char *const *overrides,
+                      hl_error *err)
+{
+    if (!hl_ends_in(path, ".safetensors"))
+        return hl_config_load(&l->trained.config, path, n, overrides, err);
+    hl_status status = refuse_training(q, path, n, overrides, err);
+    return status == HL_OK ? hl_loaded_open(l, path, n, overrides, err) : status;
+}
+
 /* False after a sentence on stderr. */
-static bool makes_sense(question *q, const char *config)
+static bool makes_sense(question *q, const char *path)
 {
     if (q->batch == 0 || q->batch > HL_PLANNED_MOST)
         fprintf(stderr, "hl: --batch: %lld is not in 1..%d\n", (long long)q->batch, HL_PLANNED_MOST);
@@ -104,7 +136,7 @@ static bool makes_sense(question *q, const char *config)
                 q->calls     ? "calls"
                 : q->picture ? "memory-viz"
                              : "batch");
-    else if (q->picture && hl_same_file(q->picture, config))
+    else if (q->picture && hl_same_file(q->picture, path))
         fprintf(stderr, "hl: --memory-viz: %s is what is read; write to another file\n",
                 hl_excerpt_of(q->picture).text);
     else
@@ -117,7 +149,7 @@ int hl_command_plan(int argc, char **argv)
     question q = {.batch = -1};
     const hl_flag flags[] = {
         {"batch", HL_FLAG_INT, &q.batch, "N",
-         "batch of both (default: 1 for inference, train.batch for training)"},
+         "batch of each (default: 1 for inference, train.batch for training)"},
         {"calls", HL_FLAG_BOOL, &q.calls, NULL, "list the kernel calls"},
         {"budget", HL_FLAG_TEXT, &q.budget_text, "SIZE",
          "instead: the largest batches that fit in 8GiB, 512MiB, ... in each precision"},
@@ -127,10 +159,14 @@ int hl_command_plan(int argc, char **argv)
         {0},
     };
     const hl_usage usage = {
-        "hl plan CONFIG [key=value ...] [--batch N] [--budget SIZE] [--memory-viz FILE] [--json]",
+        "hl plan CONFIG|MODEL.safetensors [key=value ...] [--batch N] [--budget SIZE] [--memory-viz FILE] "
+        "[--json]",
         "Tells the memory that inference and a training step need, by category, before anything\n"
         "is allocated: bytes that are alive at the fullest moment. Each alone: where both run at once (hl\n"
-        "stress) or a checkpoint is written in the background, a second version of the weights adds to it.",
+        "stress) or a checkpoint is written in the background, a second version of the weights adds to it.\n"
+        "An exported model (hl export) has inference alone, in its own precision; weights that are read "
+        "where\n"
+        "the file has them are 'mapped' and in no sum.",
         flags, 1, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
     if (code != HL_GO_ON)
@@ -138,12 +174,12 @@ int hl_command_plan(int argc, char **argv)
     if (!makes_sense(&q, argv[1]))
         return HL_EXIT_USAGE;
     hl_error err = {0};
-    hl_config cfg;
-    hl_status status = hl_config_load(&cfg, argv[1], n - 1, argv + 2, &err);
+    hl_loaded l = {0};
+    hl_status status = load(&l, &q, argv[1], n - 1, argv + 2, &err);
     if (status == HL_OK) {
-        hl_setup_threads(&cfg);
-        status = q.budget ? hl_plan_budget(&cfg, q.budget, q.json, &err) : plan(&cfg, &q, &err);
+        hl_setup_threads(&l.trained.config);
+        status = q.budget ? hl_plan_budget(&l, q.budget, q.json, &err) : plan(&l, &q, &err);
     }
-    hl_config_free(&cfg);
+    hl_loaded_close(&l);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }

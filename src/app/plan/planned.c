@@ -7,9 +7,9 @@
 
 #include <stdio.h>
 
-static hl_status take(hl_planned *p, hl_graph *g, const hl_session_options *o, bool calls, hl_error *err)
+/* plan: NULL after an error. */
+static hl_status take(hl_planned *p, hl_plan *plan, bool calls, hl_error *err)
 {
-    hl_plan *plan = hl_plan_new(g, o, err);
     if (!plan)
         return err->status;
     p->memory = hl_plan_memory(plan);
@@ -29,7 +29,7 @@ hl_status hl_plan_training(const hl_trainer_options *o, bool calls, hl_planned *
     hl_session_options session = hl_training_session(o);
     hl_params *params = hl_params_new(0);
     hl_graph *g = params ? hl_training_graph(params, o) : NULL;
-    hl_status status = take(p, g, &session, calls, err);
+    hl_status status = take(p, hl_plan_new(g, &session, err), calls, err);
     hl_graph_free(g);
     hl_params_free(params);
     return status;
@@ -50,16 +50,25 @@ hl_status hl_plan_picture(const hl_trainer_options *o, const char *path, hl_erro
     return status;
 }
 
-hl_status hl_plan_inference(const hl_config *cfg, int64_t batch, bool calls, hl_planned *p, hl_error *err)
+static hl_status plan_configured(const hl_config *cfg, bool calls, hl_planned *p, hl_error *err)
 {
-    *p = (hl_planned){.batch = batch};
     hl_session_options session = {
         .device = cfg->device, .frozen = true, .precision = (hl_precision)cfg->precision};
     hl_model_options model = hl_config_model(cfg);
     hl_params *params = hl_params_new(0);
-    hl_graph *g = params ? hl_policy_graph(params, &model, batch, cfg->model.head.smoothing > 0) : NULL;
-    hl_status status = take(p, g, &session, calls, err);
+    hl_graph *g = params ? hl_policy_graph(params, &model, p->batch, cfg->model.head.smoothing > 0) : NULL;
+    hl_status status = take(p, hl_plan_new(g, &session, err), calls, err);
     hl_graph_free(g);
     hl_params_free(params);
     return status;
+}
+
+hl_status hl_plan_inference(const hl_loaded *l, int64_t batch, bool calls, hl_planned *p, hl_error *err)
+{
+    const hl_config *cfg = &l->trained.config;
+    *p = (hl_planned){.batch = batch};
+    if (!l->exported)
+        return plan_configured(cfg, calls, p, err);
+    return take(p, hl_model_plan(l->exported, batch, &(hl_session_options){.device = cfg->device}, err),
+                calls, err);
 }

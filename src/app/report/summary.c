@@ -32,26 +32,20 @@ static tally count_all_limits(const json_t *result)
     return n;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
-}
-
 /* A limit's key says what it is measured in. */
 static hl_unit unit_of(const char *key)
 {
-    if (ends_with(key, "bytes_per_minute"))
+    if (hl_ends_in(key, "bytes_per_minute"))
         return HL_UNIT_BYTES_PER_MINUTE;
-    if (ends_with(key, "bytes"))
+    if (hl_ends_in(key, "bytes"))
         return HL_UNIT_BYTES;
-    if (ends_with(key, "_ms"))
+    if (hl_ends_in(key, "_ms"))
         return HL_UNIT_MS;
-    if (ends_with(key, "_per_s"))
+    if (hl_ends_in(key, "_per_s"))
         return HL_UNIT_PER_SECOND;
-    if (ends_with(key, "_rate"))
+    if (hl_ends_in(key, "_rate"))
         return HL_UNIT_FRACTION;
-    return ends_with(key, "_percent") ? HL_UNIT_PERCENT : HL_UNIT_COUNT;
+    return hl_ends_in(key, "_percent") ? HL_UNIT_PERCENT : HL_UNIT_COUNT;
 }
 
 static void append_result(hl_page *p, const json_t *pass)
