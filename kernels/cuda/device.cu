@@ -95,6 +95,22 @@ static hl_status device_describe(int ordinal, hl_device_info *info, hl_error *er
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static hl_device *open_devices;
 
+/* Whether kernels read and write the host's memory where it lies at no cost: a GPU with memory of its own
+ * would go through a bus for each value, and a Tegra before Xavier has the host read page-locked memory past
+ * its caches. Only what is coherent can register memory. */
+static hl_status find_shares(hl_device *device, hl_error *err)
+{
+    const char *what = "asking whose memory a GPU has";
+    int integrated = 0, coherent = 0;
+    hl_status status = hl_cuda_check(
+        cudaDeviceGetAttribute(&integrated, cudaDevAttrIntegrated, device->ordinal), what, err);
+    if (status == HL_OK)
+        status = hl_cuda_check(
+            cudaDeviceGetAttribute(&coherent, cudaDevAttrHostRegisterSupported, device->ordinal), what, err);
+    device->shares = integrated && coherent;
+    return status;
+}
+
 static void free_device(hl_device *device)
 {
     (void)cudaSetDevice(device->ordinal);
@@ -115,6 +131,8 @@ static hl_status new_device(int ordinal, hl_device **device, hl_error *err)
     d->ordinal = ordinal;
     pthread_mutex_init(&d->lock, NULL);
     status = hl_cuda_check(cudaSetDevice(ordinal), "opening a GPU", err);
+    if (status == HL_OK)
+        status = find_shares(d, err);
     if (status == HL_OK)
         status = hl_cuda_matmul_open(d, err);
     if (status != HL_OK) {
@@ -184,6 +202,30 @@ static void device_release(hl_device *device, void *memory)
     (void)cudaFree(memory);
 }
 
+/* One address for both: unified addressing, as in every process of 64 bits. */
+static hl_status device_share(hl_device *device, size_t bytes, void **memory, hl_error *err)
+{
+    *memory = NULL;
+    if (!device->shares || !bytes)
+        return HL_OK;
+    hl_status status = hl_cuda_check(cudaSetDevice(device->ordinal), "sharing memory", err);
+    if (status != HL_OK)
+        return status;
+    cudaError_t code = cudaHostAlloc(memory, bytes, cudaHostAllocMapped);
+    if (code == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return hl_fail(err, HL_ERR_MEMORY, "no memory for %zu bytes that the host and cuda:%d share", bytes,
+                       device->ordinal);
+    }
+    return hl_cuda_check(code, "sharing memory", err);
+}
+
+static void device_unshare(hl_device *device, void *memory)
+{
+    (void)cudaSetDevice(device->ordinal);
+    (void)cudaFreeHost(memory);
+}
+
 /* The default stream, which copies here, and the queues do not wait for each other, and a copy from pageable
  * memory may return before it is done: hence both are waited for. */
 static hl_status copy_in_turn(hl_device *device, void *to, const void *from, size_t bytes,
@@ -233,6 +275,8 @@ static const hl_device_table table = {.count = device_count,
                                       .release = device_release,
                                       .upload = device_upload,
                                       .download = device_download,
+                                      .share = device_share,
+                                      .unshare = device_unshare,
                                       .queue_new = hl_cuda_queue_new,
                                       .queue_free = hl_cuda_queue_free,
                                       .begin = hl_cuda_begin,

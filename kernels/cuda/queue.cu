@@ -1,6 +1,7 @@
 /* A queue: one stream that computes and one that brings inputs in beside it. A step's inputs go
  *     caller -> from_host -(copy stream)-> arrived -(compute stream)-> traffic.inputs
- * and its outputs traffic.outputs -(compute stream)-> to_host -> caller, over one of two slots. */
+ * and its outputs traffic.outputs -(compute stream)-> to_host -> caller, over one of two slots. A direct step
+ * has no such way to go: its kernels work in the caller's memory. */
 #include "kernels/cuda/common.cuh"
 
 #include "base/memory.h"
@@ -212,12 +213,14 @@ static hl_status take(hl_queue *q, hl_slot *slot, hl_error *err)
 hl_status hl_cuda_begin(hl_queue *q, const void *inputs, hl_error *err)
 {
     HL_ASSERT(q->finished - q->waited < 2);
+    hl_slot *slot = current_slot(q);
     hl_status status = hl_cuda_check(cudaSetDevice(q->device->ordinal), "beginning a step", err);
     stop_recording(q);
-    if (!q->traffic.in_bytes || status != HL_OK)
+    slot->direct = !inputs;
+    if (slot->direct || !q->traffic.in_bytes || status != HL_OK)
         return status;
-    status = send(q, current_slot(q), inputs, err);
-    return status == HL_OK ? take(q, current_slot(q), err) : status;
+    status = send(q, slot, inputs, err);
+    return status == HL_OK ? take(q, slot, err) : status;
 }
 
 hl_status hl_cuda_finish(hl_queue *q, hl_error *err)
@@ -226,7 +229,7 @@ hl_status hl_cuda_finish(hl_queue *q, hl_error *err)
     hl_slot *slot = current_slot(q);
     hl_status status = HL_OK;
     HL_ASSERT(q->finished - q->waited < 2);
-    if (q->traffic.out_bytes)
+    if (q->traffic.out_bytes && !slot->direct)
         status = hl_cuda_check(cudaMemcpyAsync(slot->to_host, q->traffic.outputs, q->traffic.out_bytes,
                                                cudaMemcpyDeviceToHost, q->compute),
                                what, err);
@@ -242,7 +245,7 @@ hl_status hl_cuda_wait(hl_queue *q, void *outputs, hl_error *err)
     HL_ASSERT(q->waited < q->finished);
     hl_slot *slot = &q->slots[q->waited++ % 2];
     hl_status status = hl_cuda_check(cudaEventSynchronize(slot->returned), "running a step on the GPU", err);
-    if (status == HL_OK && q->traffic.out_bytes)
+    if (status == HL_OK && q->traffic.out_bytes && !slot->direct)
         memcpy(outputs, slot->to_host, q->traffic.out_bytes);
     return status;
 }

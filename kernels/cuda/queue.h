@@ -10,6 +10,7 @@
 /* One GPU, shared by all who opened it. */
 struct hl_device {
     int ordinal, opened;
+    bool shares;          /* its memory is the host's, and the host's caches know what it does there */
     hl_device *next;      /* of those that are open */
     pthread_mutex_t lock; /* of all that follows, and of a queue's `recording` */
     hl_queue *queues;
@@ -21,6 +22,7 @@ struct hl_device {
 /* What one step sends and gets back lies in one of two slots, so that a step's traffic overlaps the
  * computation of the one before. A slot is free again when its step has been waited for. */
 typedef struct hl_slot {
+    bool direct;               /* the step is brought nothing, and nothing is brought back */
     void *from_host, *to_host; /* page-locked host memory */
     void *arrived;             /* the inputs on the device, before the queue takes them */
     cudaEvent_t sent;          /* arrived is filled */

@@ -106,13 +106,19 @@ typedef struct hl_device_table {
     /* Return when the copy is done, after everything that any queue of the device was handed before. */
     hl_status (*upload)(hl_device *device, void *to, const void *from, size_t bytes, hl_error *err);
     hl_status (*download)(hl_device *device, void *to, const void *from, size_t bytes, hl_error *err);
+    /* Memory of the host that kernels read and write where it lies. *memory is NULL, and nothing wrong, where
+     * the device has memory of its own: kernels had better be brought their operands there. */
+    hl_status (*share)(hl_device *device, size_t bytes, void **memory, hl_error *err);
+    void (*unshare)(hl_device *device, void *memory);
 
     hl_status (*queue_new)(hl_device *device, const hl_traffic *traffic, hl_queue **queue, hl_error *err);
     void (*queue_free)(hl_queue *queue);
     /* A step: begin takes the inputs (which the caller may change as soon as it returns), then kernels run on
      * the queue or a recording is replayed, finish asks for the outputs, wait blocks until they are at
      * `outputs` in host memory, and tells what went wrong on the device meanwhile. At most two steps may be
-     * begun and not waited for; wait is for the oldest. */
+     * begun and not waited for; wait is for the oldest.
+     * inputs NULL: this step's kernels have the caller's inputs and outputs before them, in shared memory.
+     * Nothing is copied, and until it was waited for the caller leaves them alone. */
     hl_status (*begin)(hl_queue *queue, const void *inputs, hl_error *err);
     hl_status (*finish)(hl_queue *queue, hl_error *err);
     hl_status (*wait)(hl_queue *queue, void *outputs, hl_error *err);
@@ -146,7 +152,7 @@ extern const hl_backend hl_backend_cpu_portable;
 extern HL_API const hl_backend hl_backend_cuda;
 extern HL_API const char *const hl_cuda_version;
 /* Changes with hl's version and with these structs. */
-#define HL_BACKEND_VERSION HL_VERSION " (backend 4)"
+#define HL_BACKEND_VERSION HL_VERSION " (backend 5)"
 
 #ifdef __cplusplus
 }

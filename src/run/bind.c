@@ -56,11 +56,17 @@ static hl_status too_large(const hl_session *s, hl_error *err)
 
 /* ------------------------------------------------------------------ addresses */
 
+/* Where kernels have what crosses between the caller and the backend. */
+static unsigned char *crossing(const hl_session *s)
+{
+    return s->direct ? s->crossing : s->arena;
+}
+
 static void *address(const hl_session *s, hl_location at)
 {
     const hl_storage *storage = &s->plan->storages[at.storage];
     if (storage->kind == HL_IN_ARENA)
-        return s->arena + storage->block.offset + at.offset;
+        return (storage->traffic ? crossing(s) : s->arena) + storage->block.offset + at.offset;
     const hl_param_use *use = &s->uses.at[storage->use];
     unsigned char *values = at.next ? use->next : use->data;
     return values ? values + at.offset : NULL;
@@ -81,7 +87,7 @@ static void bind_call(hl_session *s, int index)
     hl_plan *p = s->plan;
     hl_call *c = &p->calls[index];
     const hl_node *n = p->call_nodes[index];
-    c->clock = (const hl_clock *)(const void *)s->arena;
+    c->clock = (const hl_clock *)(const void *)crossing(s);
     c->queue = s->queue;
     for (int k = 0; k < n->n_in; k++)
         c->in[k].data = n->in[k].id ? address(s, p->locations[n->in[k].id]) : NULL;
@@ -95,6 +101,14 @@ void hl_session_address(hl_session *s, int first)
 {
     for (int i = first; i < s->plan->n_calls; i++)
         bind_call(s, i);
+}
+
+void hl_session_direct(hl_session *s, bool direct)
+{
+    if (s->direct == direct)
+        return;
+    s->direct = direct;
+    hl_session_address(s, 0);
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -126,13 +140,34 @@ static hl_status open_device(hl_session *s, hl_error *err)
     return status;
 }
 
+/* Shared with the device, if it has such memory. */
+static hl_status allocate_crossing(hl_session *s, hl_error *err)
+{
+    const size_t bytes = s->plan->in_bytes + s->plan->out_bytes;
+    void *memory = NULL;
+    hl_status status = s->table->share(s->device, bytes, &memory, err);
+    if (status != HL_OK)
+        return hl_fail_prefix(err, "inputs and outputs");
+    s->shared = memory != NULL;
+    s->crossing = memory ? memory : hl_alloc_tensor(bytes, HL_USE_IO);
+    return s->crossing ? HL_OK
+                       : hl_fail(err, HL_ERR_MEMORY, "no memory for %zu bytes of inputs and outputs", bytes);
+}
+
+static void release_crossing(hl_session *s)
+{
+    if (s->shared)
+        s->table->unshare(s->device, s->crossing);
+    else
+        hl_free_tensor(s->crossing, s->plan->in_bytes + s->plan->out_bytes);
+}
+
 static hl_status open_queue(hl_session *s, hl_error *err)
 {
     const hl_plan *p = s->plan;
-    s->crossing = hl_alloc_tensor(p->in_bytes + p->out_bytes, HL_USE_IO);
-    if (!s->crossing)
-        return hl_fail(err, HL_ERR_MEMORY, "no memory for %zu bytes of inputs and outputs",
-                       p->in_bytes + p->out_bytes);
+    hl_status status = allocate_crossing(s, err);
+    if (status != HL_OK)
+        return status;
     hl_traffic traffic = {.inputs = s->arena,
                           .outputs = s->arena + p->in_bytes,
                           .in_bytes = p->in_bytes,
@@ -235,7 +270,7 @@ void hl_session_unbind(hl_session *s)
     if (s->table && !s->device)
         return; /* it could not be opened */
     release(s, s->arena, p->memory.arena);
-    hl_free_tensor(s->crossing, p->in_bytes + p->out_bytes);
+    release_crossing(s);
     if (s->device)
         s->table->close(s->device);
 }

@@ -173,7 +173,7 @@ static int recording_of(const hl_session *s)
 {
     const size_t bytes = 2 * (size_t)s->uses.n * sizeof *s->addresses;
     for (int i = 0; i < s->recordings && i < HL_RECORDINGS; i++)
-        if (s->recorded[i].marks == marks_to_record(s) &&
+        if (s->recorded[i].marks == marks_to_record(s) && s->recorded[i].direct == s->direct &&
             !memcmp(s->recorded[i].addresses, s->addresses, bytes))
             return i;
     return -1;
@@ -192,6 +192,7 @@ static hl_status record(hl_session *s, int *place, hl_error *err)
         return status;
     memcpy(s->recorded[*place].addresses, s->addresses, 2 * (size_t)s->uses.n * sizeof *s->addresses);
     s->recorded[*place].marks = marks_to_record(s);
+    s->recorded[*place].direct = s->direct;
     s->recordings++;
     return HL_OK;
 }
@@ -228,7 +229,7 @@ static hl_status run_step(hl_session *s, hl_error *err)
     if (status == HL_OK)
         status = hl_session_mark(s, end + HL_BEFORE_INPUTS, err);
     if (status == HL_OK && s->table)
-        status = s->table->begin(s->queue, s->crossing, err);
+        status = s->table->begin(s->queue, s->direct ? NULL : s->crossing, err);
     if (status == HL_OK)
         status = s->table ? run_on_device(s, err) : run_calls(s, err);
     if (status == HL_OK && s->table)
@@ -255,7 +256,7 @@ static hl_status end_oldest(hl_session *s, hl_error *err)
                : hl_fail(err, s->outcome, "the step failed, as was told when the next one was to start");
 }
 
-hl_status hl_session_start(hl_session *s, hl_error *err)
+static hl_status start(hl_session *s, bool direct, hl_error *err)
 {
     const int most = s->table ? HL_STEPS : 1; /* on the host a step's outputs lie where the next one's will */
     if (s->pending == most)
@@ -269,6 +270,7 @@ hl_status hl_session_start(hl_session *s, hl_error *err)
         status = hl_session_hold(s, err);
     if (status != HL_OK)
         return status;
+    hl_session_direct(s, direct);
     set_clock(s);
     status = run_step(s, err);
     if (status != HL_OK || !s->table)
@@ -279,6 +281,12 @@ hl_status hl_session_start(hl_session *s, hl_error *err)
     s->pending++;
     s->step++;
     return HL_OK;
+}
+
+/* Not direct: while the step is under way the caller may write the next inputs. */
+hl_status hl_session_start(hl_session *s, hl_error *err)
+{
+    return start(s, false, err);
 }
 
 hl_status hl_session_wait(hl_session *s, hl_error *err)
@@ -305,7 +313,7 @@ hl_status hl_session_run(hl_session *s, hl_error *err)
         if (status != HL_OK)
             return status;
     }
-    hl_status status = hl_session_start(s, err);
+    hl_status status = start(s, s->shared, err);
     return status == HL_OK ? hl_session_wait(s, err) : status;
 }
 

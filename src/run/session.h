@@ -31,11 +31,13 @@ typedef struct hl_hold {
 /* What a recorded step depends on besides the plan. */
 typedef struct hl_recording {
     void **addresses; /* in the store, that the calls have: data and next of each use */
+    bool direct;      /* they are those of a direct step */
     int marks;        /* of which step under way it sets; -1: none */
 } hl_recording;
 
 /* On the host, `arena` is where the caller reads and writes. On a device, `crossing` is: its bytes go to and
- * come from the arena's begin. */
+ * come from the arena's begin. Where host and device share it, a step that is waited for before the caller
+ * gets to write again is `direct`: kernels read and write there. */
 struct hl_session {
     hl_plan *plan;
     hl_params *params;
@@ -48,6 +50,8 @@ struct hl_session {
     bool attached;           /* the store to the device */
     unsigned char *arena;    /* in the backend's memory */
     unsigned char *crossing; /* on a device: in_bytes + out_bytes on the host */
+    bool shared;             /* crossing is memory of the device's, too */
+    bool direct;             /* the calls' addresses are those of a direct step */
     hl_packed **packed;      /* of a frozen session, by call; the store's. NULL: the call packs nothing */
     uint64_t step;
     int pending;       /* steps started and not waited for */
@@ -76,6 +80,8 @@ hl_status hl_session_bind(hl_session *s, hl_error *err);
 void hl_session_unbind(hl_session *s);
 /* Gives the calls from one on the addresses of their operands and results. */
 void hl_session_address(hl_session *s, int first);
+/* Gives them those of a step that is direct, or is not. */
+void hl_session_direct(hl_session *s, bool direct);
 /* Where the caller reads or writes what lies there; NULL if the caller cannot. */
 void *hl_session_host(const hl_session *s, hl_location at);
 

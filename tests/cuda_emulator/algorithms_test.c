@@ -9,14 +9,14 @@
 
 static int enter(void **state)
 {
-    return step_reset(state) == 0 && temporary_enter(state) == 0 ? setenv("HL_CUDA_CACHE", "cache", 1) : -1;
+    return fault_reset(state) == 0 && temporary_enter(state) == 0 ? setenv("HL_CUDA_CACHE", "cache", 1) : -1;
 }
 
 static int leave(void **state)
 {
     (void)unsetenv("HL_CUDA_CACHE");
     (void)unsetenv("XDG_CACHE_HOME");
-    return temporary_leave(state) == 0 ? step_count(state) : -1;
+    return temporary_leave(state) == 0 ? fault_count(state) : -1;
 }
 
 /* A device's life with one product: how often the library was asked for algorithms. */

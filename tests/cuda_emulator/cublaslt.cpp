@@ -270,10 +270,10 @@ static void run(const operation &o)
     bool bias = o.p.epilogue & CUBLASLT_EPILOGUE_BIAS;
     if (device_broken())
         return;
-    if (!memory_is_device(o.a, extent(o.m.a)) || !memory_is_device(o.b, extent(o.m.b)) ||
-        (o.beta != 0 && !memory_is_device(o.c, extent(o.m.c))) || !memory_is_device(o.d, extent(o.m.d)) ||
-        (bias && !memory_is_device(o.p.bias, o.m.d.rows * number_bytes((cudaDataType_t)o.m.d.type))) ||
-        !memory_is_device(o.workspace, o.workspace_bytes)) {
+    if (!memory_is_mapped(o.a, extent(o.m.a)) || !memory_is_mapped(o.b, extent(o.m.b)) ||
+        (o.beta != 0 && !memory_is_mapped(o.c, extent(o.m.c))) || !memory_is_mapped(o.d, extent(o.m.d)) ||
+        (bias && !memory_is_mapped(o.p.bias, o.m.d.rows * number_bytes((cudaDataType_t)o.m.d.type))) ||
+        !memory_is_mapped(o.workspace, o.workspace_bytes)) {
         fprintf(stderr, "CUDA emulator: cublasLtMatmul reaches beyond memory of the device\n");
         return device_break(cudaErrorIllegalAddress);
     }

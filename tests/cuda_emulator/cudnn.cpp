@@ -226,11 +226,11 @@ static void run(const operation &o)
         return;
     const cudnnTensorStruct &result = o.shape[o.result];
     const cudaDataType_t type = number_type(&result);
-    bool reachable = memory_is_device(o.workspace, o.workspace_bytes) &&
-                     (!o.addend || memory_is_device(o.addend, extent(result))) &&
-                     (!o.bias || memory_is_device(o.bias, (size_t)result.dim[1] * number_bytes(type)));
+    bool reachable = memory_is_mapped(o.workspace, o.workspace_bytes) &&
+                     (!o.addend || memory_is_mapped(o.addend, extent(result))) &&
+                     (!o.bias || memory_is_mapped(o.bias, (size_t)result.dim[1] * number_bytes(type)));
     for (int i = 0; i < 3; i++)
-        reachable = reachable && memory_is_device(o.data[i], extent(o.shape[i]));
+        reachable = reachable && memory_is_mapped(o.data[i], extent(o.shape[i]));
     if (!reachable) {
         fprintf(stderr, "CUDA emulator: a convolution reaches beyond memory of the device\n");
         return device_break(cudaErrorIllegalAddress);

@@ -316,19 +316,19 @@ static void a_queue_may_have_no_traffic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STEP_TEST(describes_a_device),
-        STEP_TEST(absent_devices_say_so),
-        STEP_TEST(opening_is_counted),
-        STEP_TEST(memory_runs_out_with_a_sentence),
-        STEP_TEST(copies_go_both_ways),
-        STEP_TEST(a_copy_waits_for_the_queues),
-        STEP_TEST(two_steps_are_under_way),
-        STEP_TEST(replay_repeats_the_calls),
-        STEP_TEST(a_failed_recording_leaves_the_queue),
-        STEP_TEST(recording_is_of_one_thread),
-        STEP_TEST(a_first_run_may_be_recorded),
-        STEP_TEST(time_is_marked),
-        STEP_TEST(a_queue_may_have_no_traffic),
+        FAULT_TEST(describes_a_device),
+        FAULT_TEST(absent_devices_say_so),
+        FAULT_TEST(opening_is_counted),
+        FAULT_TEST(memory_runs_out_with_a_sentence),
+        FAULT_TEST(copies_go_both_ways),
+        FAULT_TEST(a_copy_waits_for_the_queues),
+        FAULT_TEST(two_steps_are_under_way),
+        FAULT_TEST(replay_repeats_the_calls),
+        FAULT_TEST(a_failed_recording_leaves_the_queue),
+        FAULT_TEST(recording_is_of_one_thread),
+        FAULT_TEST(a_first_run_may_be_recorded),
+        FAULT_TEST(time_is_marked),
+        FAULT_TEST(a_queue_may_have_no_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

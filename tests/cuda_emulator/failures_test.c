@@ -139,8 +139,8 @@ static void a_broken_device_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STEP_TEST(every_failure_is_told_or_mended),
-        STEP_TEST(a_broken_device_is_told),
+        FAULT_TEST(every_failure_is_told_or_mended),
+        FAULT_TEST(a_broken_device_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

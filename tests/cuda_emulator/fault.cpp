@@ -12,7 +12,8 @@
 
 int held_handles;
 
-static const machine AT_START = {1, CUDART_VERSION, 9, 0, (size_t)8 << 30};
+static const machine AT_START = {
+    1, CUDART_VERSION, 9, 0, (size_t)8 << 30, getenv("HL_EMULATOR_INTEGRATED") != nullptr, true};
 
 machine machine_now = AT_START;
 static std::map<std::string, int64_t> calls;
@@ -162,6 +163,13 @@ extern "C" void hl_fault_capability(int major, int minor)
     std::lock_guard<std::recursive_mutex> guard(lock);
     machine_now.major = major;
     machine_now.minor = minor;
+}
+
+extern "C" void hl_fault_integrated(bool integrated, bool coherent)
+{
+    std::lock_guard<std::recursive_mutex> guard(lock);
+    machine_now.integrated = integrated;
+    machine_now.coherent = coherent;
 }
 
 extern "C" int64_t hl_emulated_calls(const char *function)

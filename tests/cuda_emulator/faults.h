@@ -3,6 +3,7 @@
 #ifndef HL_CUDA_EMULATOR_FAULTS_H
 #define HL_CUDA_EMULATOR_FAULTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,7 +12,7 @@ extern "C" {
 #endif
 
 /* No faults, one device of 8 GiB, a driver, no sticky error, calls counted from 0. Memory that is held stays.
- */
+ * HL_EMULATOR_INTEGRATED=1: the device is integrated, and coherent. */
 void hl_fault_reset(void);
 
 /* The nth call from now (1: the next) of the function of this name returns `code` and does nothing else:
@@ -30,6 +31,8 @@ void hl_fault_devices(int n);       /* 0: cudaErrorNoDevice */
 void hl_fault_driver(int version);  /* 0: none, cudaErrorInsufficientDriver */
 void hl_fault_memory(size_t bytes); /* of each device */
 void hl_fault_capability(int major, int minor);
+/* Devices whose memory is the host's; coherent: both may look at page-locked memory through their caches. */
+void hl_fault_integrated(bool integrated, bool coherent);
 
 /* How often the function was called since the last reset, calls that failed included. "kernel": kernels run.
  */

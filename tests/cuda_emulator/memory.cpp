@@ -52,10 +52,10 @@ place memory_place(const void *p, size_t *room)
     return it == allocations.end() ? PLACE_HOST : it->second.pages ? PLACE_DEVICE : PLACE_PINNED;
 }
 
-bool memory_is_device(const void *p, size_t bytes)
+bool memory_is_mapped(const void *p, size_t bytes)
 {
     size_t room;
-    return !bytes || (memory_place(p, &room) == PLACE_DEVICE && room >= bytes);
+    return !bytes || (memory_place(p, &room) != PLACE_HOST && room >= bytes);
 }
 
 bool memory_is_reachable(const void *p, int device)

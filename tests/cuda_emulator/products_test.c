@@ -305,12 +305,12 @@ static void relu_keeps_nan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STEP_TEST(a_few_rows),
-        STEP_TEST(by_the_library),
-        STEP_TEST(by_tiles),
-        STEP_TEST(full_memory_keeps_nothing_from_running),
-        STEP_TEST(what_is_empty_launches_nothing),
-        STEP_TEST(relu_keeps_nan),
+        FAULT_TEST(a_few_rows),
+        FAULT_TEST(by_the_library),
+        FAULT_TEST(by_tiles),
+        FAULT_TEST(full_memory_keeps_nothing_from_running),
+        FAULT_TEST(what_is_empty_launches_nothing),
+        FAULT_TEST(relu_keeps_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

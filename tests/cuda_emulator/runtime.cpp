@@ -145,6 +145,8 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int ordinal)
     p->l2CacheSize = 50 << 20;
     p->memoryBusWidth = 5120;
     p->concurrentKernels = p->unifiedAddressing = p->canMapHostMemory = 1;
+    p->integrated = machine_now.integrated;
+    p->hostRegisterSupported = machine_now.coherent;
     p->asyncEngineCount = 3;
     p->pciBusID = ordinal + 1;
     return cudaSuccess;
@@ -201,9 +203,14 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
     case cudaDevAttrAsyncEngineCount:
         *value = 3;
         break;
+    case cudaDevAttrIntegrated:
+        *value = machine_now.integrated;
+        break;
+    case cudaDevAttrHostRegisterSupported:
+        *value = machine_now.coherent;
+        break;
     case cudaDevAttrMemoryPoolsSupported:
     case cudaDevAttrCooperativeLaunch:
-    case cudaDevAttrIntegrated:
     case cudaDevAttrPageableMemoryAccess:
     case cudaDevAttrComputeMode:
         *value = 0;

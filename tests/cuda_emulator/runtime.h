@@ -51,8 +51,8 @@ enum place { PLACE_HOST, PLACE_PINNED, PLACE_DEVICE };
 
 /* Where p lies, and how many bytes there are from p to the end of its allocation (host: SIZE_MAX). */
 place memory_place(const void *p, size_t *room);
-/* True: all of it is the device's (or nothing). */
-bool memory_is_device(const void *p, size_t bytes);
+/* True: the device can reach all of it (or it is nothing): memory of a device, or page-locked. */
+bool memory_is_mapped(const void *p, size_t bytes);
 /* Whether a kernel on this device may be handed p: NULL, or to memory of the device, or pinned. */
 bool memory_is_reachable(const void *p, int device);
 /* The device's memory can be touched only between these, so that a host that reads it faults. */
@@ -82,6 +82,7 @@ bool capture_is_active();
 struct machine {
     int devices, driver, major, minor;
     size_t memory; /* of each device */
+    bool integrated, coherent;
 };
 extern machine machine_now;
 

@@ -1,16 +1,9 @@
 /* Sessions on an emulated GPU that fails: every CUDA call once, kernels, too little memory, no driver; and
  * what a session asks of CUDA in steady state. */
-#include "tests/cuda_emulator/faults.h"
+#include "tests/cuda_emulator/asserts.h"
 #include "tests/device_session.h"
 
 #include <driver_types.h>
-
-static void assert_nothing_held(void)
-{
-    hl_emulated_held h = hl_emulated_holding();
-    assert_int_equal(h.device_bytes, 0);
-    assert_int_equal(h.device_blocks + h.pinned_blocks + h.streams + h.events + h.graphs + h.handles, 0);
-}
 
 /* ------------------------------------------------------------------ steady state */
 

@@ -3,7 +3,7 @@
 #ifndef HL_TESTS_CUDA_EMULATOR_STEP_H
 #define HL_TESTS_CUDA_EMULATOR_STEP_H
 
-#include "tests/cuda_emulator/faults.h"
+#include "tests/cuda_emulator/asserts.h"
 #include "tests/kernel_call.h"
 
 enum { STEP_B = 8, STEP_K = 16, STEP_H = 4, STEP_W = 6, STEP_N = STEP_H * STEP_W, STEP_O = 2 };
@@ -164,51 +164,5 @@ static inline hl_status step_record(step *s, hl_error *err)
     hl_status ended = s->table->recorded(s->queue, 0, status == HL_OK ? err : NULL); /* whatever happened */
     return status == HL_OK ? ended : status;
 }
-
-static inline bool nothing_held(void)
-{
-    hl_emulated_held held = hl_emulated_holding();
-    return !held.device_blocks && !held.pinned_blocks && !held.streams && !held.events && !held.graphs &&
-           !held.handles;
-}
-
-static inline void assert_nothing_held(void)
-{
-    hl_emulated_held held = hl_emulated_holding();
-    if (!nothing_held())
-        fail_msg("held: %d blocks of the device and %d pinned, %d streams, %d events, %d graphs, %d handles",
-                 held.device_blocks, held.pinned_blocks, held.streams, held.events, held.graphs,
-                 held.handles);
-}
-
-static inline int step_reset(void **state)
-{
-    (void)state;
-    hl_fault_reset();
-    return 0;
-}
-
-static inline int step_count(void **state)
-{
-    (void)state;
-    hl_fault_reset();
-    assert_nothing_held();
-    return 0;
-}
-
-static inline void assert_ok(hl_status status, const hl_error *err)
-{
-    if (status != HL_OK)
-        fail_msg("%s", err->message);
-}
-
-static inline void assert_says(const hl_error *err, const char *part)
-{
-    if (!strstr(err->message, part))
-        fail_msg("'%s' is not in: %s", part, err->message);
-}
-
-/* Of a test: no faults before it, nothing held after it. */
-#define STEP_TEST(test) cmocka_unit_test_setup_teardown(test, step_reset, step_count)
 
 #endif

@@ -56,9 +56,14 @@ static hl_model *open_model(const char *path)
 static hl_session *session_of(hl_model *m, int64_t batch, const hl_session_options *o)
 {
     hl_error err = {0};
-    hl_session *s = hl_model_session(m, batch, o, &err);
+    hl_plan *plan = hl_model_plan(m, batch, o, &err);
+    hl_session *s = plan ? hl_model_session(m, batch, o, &err) : NULL;
     if (!s)
         fail_msg("%s", err.message);
+    const hl_memory planned = hl_plan_memory(plan), is = hl_session_memory(s);
+    assert_int_equal(planned.total, is.total);
+    assert_memory_equal(planned.by_kind, is.by_kind, sizeof is.by_kind);
+    hl_plan_free(plan);
     return s;
 }
 
@@ -510,6 +515,8 @@ static void a_batch_must_be_possible(void **state)
     assert_null(hl_model_session(m, 0, NULL, &err));
     assert_int_equal(err.status, HL_ERR_USAGE);
     assert_null(hl_model_session(m, INT64_MAX / 2, NULL, &err));
+    assert_null(hl_model_plan(m, 0, NULL, &err));
+    assert_int_equal(err.status, HL_ERR_USAGE);
     assert_null(hl_model_session(m, 1, &(hl_session_options){.device = "abacus"}, &err));
     assert_non_null(strstr(err.message, "abacus"));
     hl_model_free(m);

@@ -72,6 +72,27 @@ static void a_kernel_that_is_given_memory_of_the_host_breaks_the_device(void **)
     assert_true(host == 1);
 }
 
+/* Page-locked memory is before both; the host sees what a kernel wrote once it has waited. */
+static void a_machine_may_have_one_memory(void **)
+{
+    int integrated, coherent;
+    cudaDeviceProp properties;
+    float *x;
+    hl_fault_integrated(true, false);
+    GOOD(cudaDeviceGetAttribute(&integrated, cudaDevAttrIntegrated, 0));
+    GOOD(cudaDeviceGetAttribute(&coherent, cudaDevAttrHostRegisterSupported, 0));
+    GOOD(cudaGetDeviceProperties(&properties, 0));
+    assert_true(integrated == 1 && coherent == 0);
+    assert_true(properties.integrated == 1 && properties.hostRegisterSupported == 0);
+    GOOD(cudaHostAlloc(reinterpret_cast<void **>(&x), sizeof *x, cudaHostAllocMapped));
+    *x = 1;
+    hl_emulated_launch(set, 1, 1, 0, nullptr, x, 2.0f);
+    assert_true(*x == 1);
+    GOOD(cudaDeviceSynchronize());
+    assert_true(*x == 2);
+    GOOD(cudaFreeHost(x));
+}
+
 static void the_host_cannot_touch_memory_of_the_device(void **)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -142,6 +163,7 @@ const std::vector<CMUnitTest> fault_tests = {
     cmocka_unit_test(a_machine_may_have_no_driver_or_no_device),
     cmocka_unit_test(an_error_of_the_device_sticks),
     cmocka_unit_test(a_kernel_that_is_given_memory_of_the_host_breaks_the_device),
+    cmocka_unit_test(a_machine_may_have_one_memory),
     cmocka_unit_test(the_host_cannot_touch_memory_of_the_device),
     cmocka_unit_test(launches_beyond_the_limits_are_refused),
     cmocka_unit_test(more_shared_memory_is_for_those_who_asked),
