@@ -242,7 +242,7 @@ static void failures_are_told(void **state)
     actions_of(want);
     for (size_t f = 0; f < sizeof functions / sizeof *functions; f++) {
         int failed = 0;
-        for (int nth = 1; nth < 200; nth = nth < 6 ? nth + 1 : nth * 3) {
+        for (int nth = 1; nth < 100; nth = nth < 3 ? nth + 1 : nth * 5) {
             hl_error err = {0};
             hl_params *params = hl_params_new(5);
             hl_graph *g = hl_graph_new();
