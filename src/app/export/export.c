@@ -178,7 +178,7 @@ static hl_status tell(const request *r, const hl_export_told *told, bool save, h
                            ? HL_OK
                            : hl_fail(err, HL_ERR_MEMORY, "no memory for the report of the export");
     if (status == HL_OK && save && (status = save_report(path, report, err)) != HL_OK)
-        status = hl_fail_prefix(err, "%s is written, its report is not", r->to);
+        status = hl_fail_prefix(err, "%s is complete, its report is not", r->to);
     if (status == HL_OK && r->json)
         status = hl_json_print(stdout, report, err);
     else if (status == HL_OK)
@@ -256,10 +256,9 @@ static hl_status write_proven(const request *r, const char *unproven, const hl_t
 {
     hl_status status = stage ? hl_export_model(unproven, r->from, stage, t, &r->numbers, err)
                              : hl_export_checkpoint(unproven, r->from, t, r->decoder, err);
-    if (status != HL_OK)
-        return status;
-    status = prove_written(r, unproven, t, stage, layers, held_out, near, err);
-    if (access(unproven, F_OK) == 0) { /* it has not got its name */
+    if (status == HL_OK)
+        status = prove_written(r, unproven, t, stage, layers, held_out, near, err);
+    if (access(unproven, F_OK) == 0) { /* it has not got its name; or only the folder's sync failed */
         hl_status removed = hl_file_remove(unproven, status == HL_OK ? err : NULL);
         status = status == HL_OK ? removed : status;
     }
