@@ -144,6 +144,9 @@ bad 'needs samples' export run/last.h5 --to m.onnx --max-error 1 --samples 0
 bad 'needs samples' export run/last.h5 --to m.onnx --precision int8 --samples 0
 bad 'it is the checkpoint' export whole.h5 --to whole.h5
 bad '^hl: nowhere' export run/last.h5 --to nowhere/m.safetensors --samples 4 --episodes 0
+bad '^hl: nowhere' export run/last.h5 --to nowhere/m.safetensors data.reach.episodes=1 # before the data is looked at
+bad 'no samples that validate' export run/last.h5 --to m.safetensors data.reach.episodes=1
+check 'nothing is left' test ! -e m.safetensors.unproven -a ! -e m.safetensors.unproven.tmp
 bad 'which reads no files' export run/last.h5 --to m.safetensors --precision int8 --calibrate nosuch.hdf5 --samples 4 --episodes 0
 mkdir folder.safetensors
 bad 'folder.safetensors' export run/last.h5 --to folder.safetensors --samples 4 --episodes 0

@@ -178,7 +178,7 @@ static hl_status tell(const request *r, const hl_export_told *told, bool save, h
                            ? HL_OK
                            : hl_fail(err, HL_ERR_MEMORY, "no memory for the report of the export");
     if (status == HL_OK && save && (status = save_report(path, report, err)) != HL_OK)
-        status = hl_fail_prefix(err, "%s is written, its report is not", r->to);
+        status = hl_fail_prefix(err, "%s is complete, its report is not", r->to);
     if (status == HL_OK && r->json)
         status = hl_json_print(stdout, report, err);
     else if (status == HL_OK)
@@ -250,44 +250,43 @@ static hl_status prove_written(const request *r, const char *unproven, const hl_
 }
 
 /* What is written stands under another name until it is proven. */
-static hl_status write_proven(const request *r, const hl_trained *t, const hl_stage *stage,
-                              const hl_layers *layers, hl_windows *held_out, bool *near, hl_error *err)
+static hl_status write_proven(const request *r, const char *unproven, const hl_trained *t,
+                              const hl_stage *stage, const hl_layers *layers, hl_windows *held_out,
+                              bool *near, hl_error *err)
 {
-    const char *unproven;
-    hl_status status = hl_unproven_begin(r->to, &unproven, err);
-    if (status != HL_OK)
-        return status;
-    status = stage ? hl_export_model(unproven, r->from, stage, t, &r->numbers, err)
-                   : hl_export_checkpoint(unproven, r->from, t, r->decoder, err);
-    if (status == HL_OK) {
+    hl_status status = stage ? hl_export_model(unproven, r->from, stage, t, &r->numbers, err)
+                             : hl_export_checkpoint(unproven, r->from, t, r->decoder, err);
+    if (status == HL_OK)
         status = prove_written(r, unproven, t, stage, layers, held_out, near, err);
-        if (access(unproven, F_OK) == 0) { /* it has not got its name */
-            hl_status removed = hl_file_remove(unproven, status == HL_OK ? err : NULL);
-            status = status == HL_OK ? removed : status;
-        }
+    if (access(unproven, F_OK) == 0) { /* it has not got its name; or only the folder's sync failed */
+        hl_status removed = hl_file_remove(unproven, status == HL_OK ? err : NULL);
+        status = status == HL_OK ? removed : status;
     }
-    hl_unproven_end();
     return status;
 }
 
 static hl_status export_trained(const request *r, const hl_trained *t, bool *near, hl_error *err)
 {
+    const char *unproven;
     hl_layers layers = {0};
     hl_stage *stage = NULL;
-    hl_status status = HL_OK;
     hl_windows *held_out = NULL; /* opened before the work: then what is wrong with the data is known */
+    hl_status status = hl_unproven_begin(r->to, &unproven, err);
+    if (status != HL_OK)
+        return status;
     if (r->samples && !(held_out = hl_windows_open(&t->config, HL_VALID, r->samples,
                                                    hl_parity_batches[HL_PARITY_BATCHES - 1], err)))
         status = err->status;
     if (status == HL_OK && r->format != HL_EXPORT_H5 && !(stage = make_stage(r, t, &layers, err)))
         status = err->status;
     if (status == HL_OK)
-        status = write_proven(r, t, stage, &layers, held_out, near, err);
+        status = write_proven(r, unproven, t, stage, &layers, held_out, near, err);
     if (status == HL_OK && *near && r->format == HL_EXPORT_ONNX)
         print_tensorrt(r, stage);
     hl_windows_close(held_out);
     hl_stage_free(stage);
     hl_layers_free(&layers);
+    hl_unproven_end();
     return status;
 }
 

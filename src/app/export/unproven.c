@@ -1,6 +1,7 @@
 #include "app/export/unproven.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -29,6 +30,15 @@ static char *with_suffix(const char *path, const char *suffix)
     return hl_text_take(&text);
 }
 
+static hl_status try_to_write(const char *path, hl_error *err)
+{
+    hl_file *file;
+    hl_status status = hl_file_replace(path, &file, err);
+    if (status == HL_OK)
+        hl_file_abort(file);
+    return status;
+}
+
 hl_status hl_unproven_begin(const char *to, const char **path, hl_error *err)
 {
     struct sigaction dropping = {.sa_handler = drop, .sa_flags = SA_RESETHAND};
@@ -41,10 +51,12 @@ hl_status hl_unproven_begin(const char *to, const char **path, hl_error *err)
         if (name && being_written && before[i].sa_handler != SIG_IGN)
             sigaction(signals[i], &dropping, NULL);
     }
-    if (name && being_written)
-        return HL_OK;
-    hl_unproven_end();
-    return hl_fail(err, HL_ERR_MEMORY, "no memory for a name beside %s", to);
+    hl_status status = name && being_written
+                           ? try_to_write(name, err)
+                           : hl_fail(err, HL_ERR_MEMORY, "no memory for a name beside %s", to);
+    if (status != HL_OK)
+        hl_unproven_end();
+    return status;
 }
 
 void hl_unproven_end(void)
