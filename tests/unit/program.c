@@ -117,7 +117,7 @@ static hl_graph *build_numbers(hl_params *params, int64_t batch, const void *con
     (void)params, (void)context;
     hl_graph *g = hl_graph_new();
     hl_tensor x = hl_input(g, "a \"name\" \\ \xc3\xa9\n", HL_F32, 1, &batch);
-    const float hard[] = {1.0f / 3, 1e-42f, 3.4028234e38f, -0.0f, 16777217, 1.17549435e-38f, 0.1f};
+    const float hard[] = {1.0f / 3, 1e-42f, 3.4028234e38f, -0.0f, 16777216, 1.17549435e-38f, 0.1f};
     for (size_t i = 0; i < sizeof hard / sizeof *hard; i++)
         x = hl_affine(g, x, hard[i], hard[(i + 1) % 7]);
     hl_output(g, "y", x);
