@@ -149,28 +149,23 @@ static hl_status give_cache(demos *all, demo_handle *h, hid_t file, const char *
 
 static hl_status describe(demos *all, demo_handle *h, hid_t file, const char *path)
 {
-    hid_t type = H5Dget_type(h->set), space = H5Dget_space(h->set), plan = H5Dget_create_plist(h->set);
-    hl_status status = type < 0 || space < 0 || plan < 0 ? HL_ERR_DATA : HL_OK;
+    const hl_hdf_layout l = hl_hdf_layout_of(h->set);
+    hl_status status = hl_hdf_layout_ok(&l) ? HL_OK : HL_ERR_DATA;
     if (status == HL_OK) {
-        h->rank = H5Sget_simple_extent_ndims(space);
-        h->bytes = H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 &&
-                   H5Tget_sign(type) == H5T_SGN_NONE;
+        h->rank = H5Sget_simple_extent_ndims(l.space);
+        h->bytes = H5Tget_class(l.type) == H5T_INTEGER && H5Tget_size(l.type) == 1 &&
+                   H5Tget_sign(l.type) == H5T_SGN_NONE;
         h->jpeg = h->rank == 2 && all->file[all->demo[h->demo].file].jpeg &&
                   demos_group_of(all, h->key)->image;
-        if (h->rank < 0 || h->rank > HL_HDF_RANK || H5Sget_simple_extent_dims(space, h->dim, NULL) < 0)
+        if (h->rank < 0 || h->rank > HL_HDF_RANK || H5Sget_simple_extent_dims(l.space, h->dim, NULL) < 0)
             status = HL_ERR_DATA;
     }
     if (status == HL_OK) {
-        chunks c = window_chunks(h, type, plan, all->base.shape.frames);
+        chunks c = window_chunks(h, l.type, l.plan, all->base.shape.frames);
         warn_slow(all, h, &c);
         status = give_cache(all, h, file, path, &c);
     }
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
-    if (plan >= 0)
-        H5Pclose(plan);
+    hl_hdf_layout_close(&l);
     return status;
 }
 

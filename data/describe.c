@@ -72,18 +72,18 @@ static hl_status add_attributes(description *d, hid_t object, hl_error *err)
 /* dtype, shape from dimension `from` on, chunk and filters of an open data set. */
 static hl_status describe_set(hid_t set, int from, json_t *out)
 {
-    hid_t type = H5Dget_type(set), space = H5Dget_space(set), plan = H5Dget_create_plist(set);
+    const hl_hdf_layout l = hl_hdf_layout_of(set);
     hsize_t dim[HL_HDF_RANK], chunk[HL_HDF_RANK];
     char name[HL_HDF_TEXT];
-    int rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
-    bool ok = type >= 0 && plan >= 0 && rank >= 0 && rank <= HL_HDF_RANK &&
-              H5Sget_simple_extent_dims(space, dim, NULL) >= 0;
+    int rank = l.space < 0 ? -1 : H5Sget_simple_extent_ndims(l.space);
+    bool ok = hl_hdf_layout_ok(&l) && rank >= 0 && rank <= HL_HDF_RANK &&
+              H5Sget_simple_extent_dims(l.space, dim, NULL) >= 0;
     if (ok) {
         json_t *shape = json_array(), *parts = json_null();
-        hl_hdf_type_name(type, name, sizeof name);
+        hl_hdf_type_name(l.type, name, sizeof name);
         for (int i = from; i < rank; i++)
             json_array_append_new(shape, json_integer((json_int_t)dim[i]));
-        if (H5Pget_layout(plan) == H5D_CHUNKED && H5Pget_chunk(plan, HL_HDF_RANK, chunk) == rank) {
+        if (H5Pget_layout(l.plan) == H5D_CHUNKED && H5Pget_chunk(l.plan, HL_HDF_RANK, chunk) == rank) {
             parts = json_array();
             for (int i = 0; i < rank; i++)
                 json_array_append_new(parts, json_integer((json_int_t)chunk[i]));
@@ -91,14 +91,9 @@ static hl_status describe_set(hid_t set, int from, json_t *out)
         ok = json_object_set_new(out, "dtype", json_string(name)) == 0;
         json_object_set_new(out, "shape", shape);
         json_object_set_new(out, "chunk", parts);
-        json_object_set_new(out, "filters", json_integer(H5Pget_nfilters(plan)));
+        json_object_set_new(out, "filters", json_integer(H5Pget_nfilters(l.plan)));
     }
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
-    if (plan >= 0)
-        H5Pclose(plan);
+    hl_hdf_layout_close(&l);
     return ok ? HL_OK : HL_ERR_DATA;
 }
 

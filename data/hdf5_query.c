@@ -93,25 +93,41 @@ static double full_size(int rank, const hsize_t *dim, const hsize_t *chunk, size
     return size;
 }
 
+hl_hdf_layout hl_hdf_layout_of(hid_t set)
+{
+    return (hl_hdf_layout){H5Dget_type(set), H5Dget_space(set), H5Dget_create_plist(set)};
+}
+
+bool hl_hdf_layout_ok(const hl_hdf_layout *l)
+{
+    return l->type >= 0 && l->space >= 0 && l->plan >= 0;
+}
+
+void hl_hdf_layout_close(const hl_hdf_layout *l)
+{
+    if (l->type >= 0)
+        H5Tclose(l->type);
+    if (l->space >= 0)
+        H5Sclose(l->space);
+    if (l->plan >= 0)
+        H5Pclose(l->plan);
+}
+
 bool hl_hdf_is_whole(hid_t set)
 {
-    hid_t type = H5Dget_type(set), space = H5Dget_space(set), plan = H5Dget_create_plist(set);
+    const hl_hdf_layout l = hl_hdf_layout_of(set);
     hsize_t dim[H5S_MAX_RANK], chunk[H5S_MAX_RANK], there = 0;
-    int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dim, NULL);
-    H5D_layout_t layout = plan < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(plan);
-    bool whole = layout == H5D_VIRTUAL || H5Sget_simple_extent_npoints(space) == 0;
+    int rank = l.space < 0 ? -1 : H5Sget_simple_extent_dims(l.space, dim, NULL);
+    H5D_layout_t layout = l.plan < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(l.plan);
+    bool whole = layout == H5D_VIRTUAL || H5Sget_simple_extent_npoints(l.space) == 0;
     if (!whole && layout == H5D_CHUNKED)
-        whole = rank >= 0 && H5Pget_chunk(plan, H5S_MAX_RANK, chunk) == rank &&
-                H5Dget_num_chunks(set, space, &there) >= 0 && (double)there >= full_size(rank, dim, chunk, 0);
+        whole = rank >= 0 && H5Pget_chunk(l.plan, H5S_MAX_RANK, chunk) == rank &&
+                H5Dget_num_chunks(set, l.space, &there) >= 0 &&
+                (double)there >= full_size(rank, dim, chunk, 0);
     else if (!whole)
-        whole = rank >= 0 && type >= 0 &&
-                (double)H5Dget_storage_size(set) >= full_size(rank, dim, NULL, H5Tget_size(type));
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
-    if (plan >= 0)
-        H5Pclose(plan);
+        whole = rank >= 0 && l.type >= 0 &&
+                (double)H5Dget_storage_size(set) >= full_size(rank, dim, NULL, H5Tget_size(l.type));
+    hl_hdf_layout_close(&l);
     return whole;
 }
 

@@ -20,6 +20,14 @@ bool hl_hdf_exists(hid_t loc, const char *path);
 /* Is it a group, or a data set?  False where it does not exist. */
 bool hl_hdf_is(hid_t loc, const char *path, H5I_type_t kind);
 
+/* What describes a data set: its type, its shape and how it is stored. Negative: libhdf5 could not tell. */
+typedef struct hl_hdf_layout {
+    hid_t type, space, plan;
+} hl_hdf_layout;
+hl_hdf_layout hl_hdf_layout_of(hid_t set);
+bool hl_hdf_layout_ok(const hl_hdf_layout *l); /* all three are there */
+void hl_hdf_layout_close(const hl_hdf_layout *l);
+
 /* Is all there that the data set's shape claims?  What was never written reads as zeros, and a file of a few
  * bytes may claim any number of steps.  True of a virtual data set, whose data is elsewhere. */
 bool hl_hdf_is_whole(hid_t set);

@@ -18,7 +18,7 @@ if [ ${#targets[@]} -eq 0 ]; then
 fi
 
 export ASAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=1
-TMPDIR=$(mktemp -d /dev/shm/hl-fuzz-XXXXXX) # inputs as files
+TMPDIR=$(mktemp -d --tmpdir=/dev/shm) # inputs as files
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 cmake --preset fuzz >/dev/null

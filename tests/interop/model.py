@@ -163,7 +163,7 @@ class Model(nn.Module):
         x = self.features(obs)
         history = x[:1].repeat(self.o["history"], 1)
         smoothing, actions = self.o["head"]["smoothing"], []
-        for now in x[:, None]:
+        for now in x.split(1):
             past = history[None] if len(history) else None
             action = self.l_module["action_net"](self.compress(self.context(now, past)))
             actions.append(action if not actions else (1 - smoothing) * action + smoothing * actions[-1])

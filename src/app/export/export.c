@@ -226,9 +226,9 @@ static void print_tensorrt(const request *r, const hl_stage *s)
 static hl_status put_in_place(const request *r, const char *unproven, const hl_trained *t,
                               const hl_stage *stage, hl_parity *parity, hl_error *err)
 {
-    return r->format == HL_EXPORT_ONNX
-               ? hl_export_onnx(r->to, r->from, stage, t, &r->numbers, &parity->after.file_bytes, err)
-               : hl_file_rename(unproven, r->to, err);
+    return r->format == HL_EXPORT_ONNX ? hl_export_graph(HL_EXPORT_ONNX, r->to, r->from, stage, t,
+                                                         &r->numbers, &parity->after.file_bytes, err)
+                                       : hl_file_rename(unproven, r->to, err);
 }
 
 static hl_status prove_written(const request *r, const char *unproven, const hl_trained *t,
@@ -254,7 +254,8 @@ static hl_status write_proven(const request *r, const char *unproven, const hl_t
                               const hl_stage *stage, const hl_layers *layers, hl_windows *held_out,
                               bool *near, hl_error *err)
 {
-    hl_status status = stage ? hl_export_model(unproven, r->from, stage, t, &r->numbers, err)
+    hl_status status = stage ? hl_export_graph(HL_EXPORT_SAFETENSORS, unproven, r->from, stage, t,
+                                               &r->numbers, NULL, err)
                              : hl_export_checkpoint(unproven, r->from, t, r->decoder, err);
     if (status == HL_OK)
         status = prove_written(r, unproven, t, stage, layers, held_out, near, err);

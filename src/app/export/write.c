@@ -79,45 +79,40 @@ hl_status hl_export_checkpoint(const char *to, const char *from, const hl_traine
 
 enum { TEXTS = 4 };
 
-/* What every exported model tells of itself besides its graph. config: hl_free. */
-static hl_status about(const char *from, const hl_trained *t, const hl_export_precision *numbers, char *step,
-                       size_t step_size, char **config, hl_safetensors_text texts[TEXTS], hl_error *err)
+/* What every exported model tells of itself besides its graph. */
+typedef struct about {
+    char step[24];
+    char *config; /* hl_free */
+    hl_safetensors_text texts[TEXTS];
+} about;
+
+static hl_status tell_of(const char *from, const hl_trained *t, const hl_export_precision *numbers, about *a,
+                         hl_error *err)
 {
-    *config = hl_config_print(&t->config);
-    if (!*config)
-        return hl_fail(err, HL_ERR_MEMORY, "no memory for the configuration of %s", from);
     const char *slash = strrchr(from, '/');
-    snprintf(step, step_size, "%" PRIu64, t->step);
-    texts[0] = (hl_safetensors_text){"exported_from", slash ? slash + 1 : from};
-    texts[1] = (hl_safetensors_text){"step", step};
-    texts[2] = (hl_safetensors_text){"config", *config};
-    texts[3] = (hl_safetensors_text){"numbers", numbers->name};
+    if (!(a->config = hl_config_print(&t->config)))
+        return hl_fail(err, HL_ERR_MEMORY, "no memory for the configuration of %s", from);
+    snprintf(a->step, sizeof a->step, "%" PRIu64, t->step);
+    a->texts[0] = (hl_safetensors_text){"exported_from", slash ? slash + 1 : from};
+    a->texts[1] = (hl_safetensors_text){"step", a->step};
+    a->texts[2] = (hl_safetensors_text){"config", a->config};
+    a->texts[3] = (hl_safetensors_text){"numbers", numbers->name};
     return HL_OK;
 }
 
-hl_status hl_export_model(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
-                          const hl_export_precision *numbers, hl_error *err)
+hl_status hl_export_graph(hl_export_format format, const char *to, const char *from, const hl_stage *s,
+                          const hl_trained *t, const hl_export_precision *numbers, uint64_t *bytes,
+                          hl_error *err)
 {
-    char step[24], *config = NULL;
-    hl_safetensors_text texts[TEXTS];
-    hl_status status = about(from, t, numbers, step, sizeof step, &config, texts, err);
-    if (status == HL_OK) /* the file itself says in which numbers it is */
-        status = hl_model_write(to, s->graph[0], s->graph[1], s->params, numbers->precision, TEXTS - 1, texts,
-                                err);
-    hl_free(config);
-    return status;
-}
-
-hl_status hl_export_onnx(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
-                         const hl_export_precision *numbers, uint64_t *bytes, hl_error *err)
-{
-    char step[24], *config = NULL;
-    hl_safetensors_text texts[TEXTS];
-    hl_status status = about(from, t, numbers, step, sizeof step, &config, texts, err);
-    const hl_onnx_options o = {
-        .precision = numbers->precision, .n_metadata = TEXTS, .metadata = texts, .bytes = bytes};
-    if (status == HL_OK)
-        status = hl_onnx_write(to, s->graph[0], s->graph[1], s->params, &o, err);
-    hl_free(config);
+    about a;
+    hl_graph *const *g = s->graph;
+    hl_status status = tell_of(from, t, numbers, &a, err);
+    const hl_onnx_options onnx = {
+        .precision = numbers->precision, .n_metadata = TEXTS, .metadata = a.texts, .bytes = bytes};
+    if (status == HL_OK && format == HL_EXPORT_ONNX)
+        status = hl_onnx_write(to, g[0], g[1], s->params, &onnx, err);
+    else if (status == HL_OK) /* the file itself says in which numbers it is */
+        status = hl_model_write(to, g[0], g[1], s->params, numbers->precision, TEXTS - 1, a.texts, err);
+    hl_free(a.config);
     return status;
 }

@@ -30,11 +30,10 @@ bool hl_export_keeps(const hl_param_info *p, bool decoder);
  * from. from is the path of the trained one. */
 hl_status hl_export_checkpoint(const char *to, const char *from, const hl_trained *t, bool decoder,
                                hl_error *err);
-/* The stage as what hl_model_open opens. */
-hl_status hl_export_model(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
-                          const hl_export_precision *numbers, hl_error *err);
-/* And as what onnxruntime and TensorRT read; *bytes: of the one file or the two. */
-hl_status hl_export_onnx(const char *to, const char *from, const hl_stage *s, const hl_trained *t,
-                         const hl_export_precision *numbers, uint64_t *bytes, hl_error *err);
+/* The stage as what hl_model_open opens (.safetensors), or as what onnxruntime and TensorRT read (.onnx;
+ * *bytes, which may be NULL: of its one file or two), whatever the suffix of `to`. */
+hl_status hl_export_graph(hl_export_format format, const char *to, const char *from, const hl_stage *s,
+                          const hl_trained *t, const hl_export_precision *numbers, uint64_t *bytes,
+                          hl_error *err);
 
 #endif
