@@ -1,8 +1,8 @@
 /* Damaged files, values that are not finite, and no memory. */
 #include "tests/demo_file.h"
+#include "tests/damaged_file.h"
 
 #include <math.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -34,60 +34,29 @@ static void truncated(void **state)
     }
 }
 
-/* One damaged file: 1 opened, 0 refused with a sentence, 2 something that must not be. */
-static int try_damaged(void)
+static damaged_outcome try_damaged(void)
 {
     hl_demos_options o = demo_options(files);
     hl_data_shape shape = demo_shape();
     hl_error err = {0};
     hl_dataset *d = hl_demos_open(&o, &shape, &err);
-    int result = d ? 1 : *err.message ? 0 : 2;
+    damaged_outcome result = d ? DAMAGED_READ : *err.message ? DAMAGED_REFUSED : DAMAGED_WRONG;
     for (int64_t i = 0; d && i < d->count[HL_TRAIN]; i++) {
         hl_sample s = sample_in(&room, &shape);
         if (d->read(d, HL_TRAIN, i, &s, &err) == HL_OK)
             for (int e = 0; e < 16; e++)
-                result = isfinite(room.sense[HL_PROPRIOCEPTIVE][e]) ? result : 2;
+                result = isfinite(room.sense[HL_PROPRIOCEPTIVE][e]) ? result : DAMAGED_WRONG;
     }
     hl_dataset_close(d);
-    return H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) == 0 ? result : 2;
+    return H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) == 0 ? result : DAMAGED_WRONG;
 }
 
-static int flip_bytes(unsigned char *bytes, size_t size)
-{
-    int seen[3] = {0};
-    for (size_t trial = 0; trial < 150; trial++) {
-        size_t at = trial * 2654435761u % size;
-        FILE *f = fopen(FILE_NAME, "wb");
-        bytes[at] ^= 0xff;
-        fwrite(bytes, 1, size, f);
-        fclose(f);
-        bytes[at] ^= 0xff;
-        seen[try_damaged()]++;
-    }
-    return seen[0] > 0 && seen[1] > 0 && seen[2] == 0 ? 0 : 1;
-}
-
-/* Flipped bytes: an error or samples, never a crash, an object left open, a value that is not finite.  In a
- * process of its own, because libhdf5 1.10 leaks some of its own memory over damaged object headers. */
+/* Flipped bytes: an error or samples, never a crash, an object left open, a value that is not finite. */
 static void corrupted(void **state)
 {
     (void)state;
     H5Fclose(make_file(FILE_NAME, 3, three));
-    FILE *f = fopen(FILE_NAME, "rb");
-    fseek(f, 0, SEEK_END);
-    size_t size = (size_t)ftell(f);
-    unsigned char *bytes = malloc(size);
-    rewind(f);
-    assert_int_equal(fread(bytes, 1, size, f), size);
-    fclose(f);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(flip_bytes(bytes, size));
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    free(bytes);
+    damaged_byte_by_byte(FILE_NAME, try_damaged, true);
 }
 
 /* Found with demonstration, step and element: when normalising, when caching, or when reading. */
