@@ -10,7 +10,7 @@
  *
  * Objects are opaque and belong to whoever made them: every *_new has a *_free, which accepts
  * NULL.  Strings passed in are copied.  The library never prints and never exits; a broken
- * invariant of its own (a bug) aborts. */
+ * invariant of its own (a bug) aborts, see hl_on_bug. */
 #ifndef HL_H
 #define HL_H
 
@@ -52,6 +52,11 @@ typedef struct hl_error {
     hl_status status;
     char message[1024];
 } hl_error;
+
+/* A bug of the library's own, an invariant that does not hold, is no error of the caller's: what was computed
+ * can be trusted no more, and abort() ends the program. Before that `tell` gets a sentence that says where;
+ * NULL, which it is at first: nobody does. It may write a log, from whatever thread it is. */
+HL_API void hl_on_bug(void (*tell)(const char *sentence));
 
 /* ------------------------------------------------------------------ tensors */
 

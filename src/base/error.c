@@ -34,8 +34,25 @@ hl_status hl_fail_prefix(hl_error *err, const char *format, ...)
     return err->status;
 }
 
+static void (*_Atomic told)(const char *sentence);
+
+void hl_on_bug(void (*tell)(const char *sentence))
+{
+    told = tell;
+}
+
+void hl_tell_bug(const char *sentence)
+{
+    void (*tell)(const char *) = told;
+    if (tell)
+        tell(sentence);
+}
+
 void hl_assert_failed(const char *condition, const char *file, int line, const char *function)
 {
-    fprintf(stderr, "%s:%d: %s: this is a bug in hl: '%s' does not hold\n", file, line, function, condition);
+    char sentence[1024];
+    snprintf(sentence, sizeof sentence, "%s:%d: %s: this is a bug in hl: '%s' does not hold", file, line,
+             function, condition);
+    hl_tell_bug(sentence);
     abort();
 }

@@ -1,5 +1,6 @@
 #include "app/command.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,8 +15,14 @@ static void wait_by_sleeping(char **argv)
     execv("/proc/self/exe", argv);
 }
 
+static void tell_bug(const char *sentence)
+{
+    fprintf(stderr, "%s\n", sentence);
+}
+
 int main(int argc, char **argv)
 {
+    hl_on_bug(tell_bug);
     wait_by_sleeping(argv);
     return hl_main(argc, argv);
 }

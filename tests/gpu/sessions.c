@@ -14,6 +14,17 @@
 
 static const char *gpu = "cuda";
 
+/* Two stores that were trained alike hold the same. Ends both, with the session of each. */
+static void end_equal(hl_params *a, hl_session *of_a, hl_params *b, hl_session *of_b)
+{
+    outcome x = outcome_of(a), y = outcome_of(b);
+    assert_memory_equal(&x, &y, sizeof x);
+    hl_session_free(of_a);
+    hl_session_free(of_b);
+    hl_params_free(a);
+    hl_params_free(b);
+}
+
 /* ------------------------------------------------------------------ numbers */
 
 static void trains_as_the_cpu_does(void **state)
@@ -111,12 +122,7 @@ static void steps_may_overlap(void **state)
         assert_true(*hl_session_output(two, "loss") == loss[step - 1]);
     }
     assert_int_equal(hl_session_wait(two, &err), HL_ERR_USAGE);
-    outcome x = outcome_of(a), y = outcome_of(b);
-    assert_memory_equal(&x, &y, sizeof x);
-    hl_session_free(one);
-    hl_session_free(two);
-    hl_params_free(a);
-    hl_params_free(b);
+    end_equal(a, one, b, two);
 }
 
 /* A session that acts while another one learns: it sees one version, and the training is as it is alone. */
@@ -154,12 +160,7 @@ static void acts_while_it_learns(void **state)
     }
     hl_session_free(act);
     hl_session_free(check);
-    outcome x = outcome_of(shared), y = outcome_of(alone);
-    assert_memory_equal(&x, &y, sizeof x);
-    hl_session_free(train);
-    hl_session_free(only);
-    hl_params_free(shared);
-    hl_params_free(alone);
+    end_equal(shared, train, alone, only);
 }
 
 /* Snapshots and frozen sessions make a step write elsewhere, also where another one is under way. */
@@ -186,12 +187,7 @@ static void snapshots_between_steps_under_way(void **state)
         assert_true(weighted_sum(hl_snapshot_at(first, i)) == before.sum[i]);
     hl_snapshot_free(first);
     hl_session_free(frozen);
-    outcome x = outcome_of(a), y = outcome_of(b);
-    assert_memory_equal(&x, &y, sizeof x);
-    hl_session_free(one);
-    hl_session_free(two);
-    hl_params_free(a);
-    hl_params_free(b);
+    end_equal(a, one, b, two);
 }
 
 /* ------------------------------------------------------------------ the store */
@@ -377,12 +373,7 @@ static void times_parts_in_replay(void **state)
         assert_int_equal(hl_session_run(only, &err), HL_OK);
         assert_true(*hl_session_output(s, "loss") == *hl_session_output(only, "loss"));
     }
-    outcome x = outcome_of(timed), y = outcome_of(plain);
-    assert_memory_equal(&x, &y, sizeof x);
-    hl_session_free(s);
-    hl_session_free(only);
-    hl_params_free(timed);
-    hl_params_free(plain);
+    end_equal(timed, s, plain, only);
 }
 
 /* Each of two steps under way has times of its own; the profile's too. */
