@@ -10,6 +10,11 @@ HL_BOTH int64_t hl_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+HL_BOTH int64_t hl_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Product of dims [begin, end). */
 static inline int64_t hl_span(hl_shape s, int begin, int end)
 {

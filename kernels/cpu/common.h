@@ -2,14 +2,12 @@
 #ifndef HL_KERNELS_CPU_COMMON_H
 #define HL_KERNELS_CPU_COMMON_H
 
+#include "kernels/cpu/threads.h"
 #include "run/backend.h"
-
-/* Below this many elements one thread is faster than waking the others. */
-enum { HL_GRAIN = 1 << 14 };
 
 #define HL_PRAGMA(text) _Pragma(#text)
 /* A loop over n elements shared by the threads when there is enough to share. */
-#define HL_PARALLEL_FOR(work)     HL_PRAGMA(omp parallel for schedule(static) if ((work) > HL_GRAIN))
+#define HL_PARALLEL_FOR(work)     HL_PRAGMA(omp parallel for schedule(static) if ((double)(work) > hl_cpu_grain.elements))
 
 static inline const float *hl_in(const hl_call *c, int k)
 {

@@ -47,8 +47,7 @@ static int64_t stretch_for(const hl_conv_sizes *s, int64_t depth)
 
 static int threads_for(const hl_conv_sizes *s)
 {
-    double products = (double)s->B * (double)s->O * (double)s->positions * (double)s->patch;
-    return products < 1 << 17 ? 1 : omp_get_max_threads();
+    return hl_threads_for((double)s->B * (double)s->O * (double)s->positions * (double)s->patch);
 }
 
 /* Keeps a cut that has its bytes; sizes that overflow are an error. */

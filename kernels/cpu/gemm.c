@@ -241,8 +241,6 @@ void hl_gemm_serial(bool transpose_a, bool transpose_b, int64_t M, int64_t N, in
 void hl_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K, const float *a, int64_t lda,
              const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate)
 {
-    /* Waking threads costs some microseconds, as much as this many multiply-adds. */
-    const double worth_waking = 1 << 17;
     product p = {transpose_a, transpose_b, M, N, K, a, b, lda, ldb, c, ldc, accumulate};
-    run(&p, (double)M * (double)N * (double)K < worth_waking ? 1 : omp_get_max_threads());
+    run(&p, hl_threads_for((double)M * (double)N * (double)K));
 }

@@ -13,8 +13,6 @@
 
 enum { A, B, BIAS, ADDEND };
 
-/* Below this many multiply-adds waking the other threads costs more than they save. */
-static const double WORTH_WAKING = 1 << 17;
 /* A longer batch goes in pieces of HL_SKINNY_MAX rows where the weights have at least this many
  * elements (4 MB: they come from memory or the last cache anyway); below, panels are faster. */
 static const double LARGE = 1 << 20;
@@ -64,8 +62,7 @@ static bool accepts(const hl_call *c)
 
 static bool plan_pieces(skinny_state *s)
 {
-    double work = (double)s->batch * (double)s->n_out * (double)s->n_in;
-    int threads = work < WORTH_WAKING ? 1 : omp_get_max_threads();
+    int threads = hl_threads_for((double)s->batch * (double)s->n_out * (double)s->n_in);
     size_t n_out = (size_t)s->n_out, n_in = (size_t)s->n_in, batch = (size_t)s->batch;
     size_t piece = batch < HL_SKINNY_MAX ? batch : HL_SKINNY_MAX, rest = batch % piece;
     return hl_skinny_prepare(&s->whole, s->product, piece, n_out, n_in, threads) &&

@@ -15,12 +15,18 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-bool hl_pair_image_of(const hl_conv_sizes *s, int64_t positions, hl_pair_image *image)
+/* Rows of the image that so many rows of the result read. */
+static int64_t rows_for(const hl_conv_sizes *s, int64_t high)
+{
+    return (high - 1) * s->stride + s->kh;
+}
+
+bool hl_pair_image_of(const hl_conv_sizes *s, int64_t high, int64_t positions, hl_pair_image *image)
 {
     const bool columns = s->I % 2 != 0;
     hl_pair_image i = {.columns = columns,
                        .planes = columns ? s->I : s->I / 2,
-                       .rows = s->H + 2 * s->padding,
+                       .rows = rows_for(s, high),
                        .remainders = smaller(s->stride, s->kw),
                        .width = positions + (s->kw - 1) / s->stride,
                        .across = columns ? (s->kw + 1) / 2 : s->kw,
@@ -31,6 +37,7 @@ bool hl_pair_image_of(const hl_conv_sizes *s, int64_t positions, hl_pair_image *
         all > INT64_MAX)
         return false;
     i.row = (int64_t)row;
+    i.lanes = (int64_t)all;
     i.taps = i.planes * s->kh * i.across;
     *image = i;
     return true;
@@ -98,11 +105,11 @@ static void quantize_row(const hl_conv_sizes *s, const hl_pair_image *image, con
         line[i] = pair(line[i], line[i + 1]);
 }
 
-void hl_pair_image_row(const hl_conv_sizes *s, const hl_pair_image *image, const float *x, float step,
-                       int64_t row, int32_t *line, int32_t *to)
+/* Row y of a plane, which padding has begun before: to [image->row] */
+static void make_row(const hl_conv_sizes *s, const hl_pair_image *image, const float *x, float step,
+                     int64_t plane, int64_t y, int32_t *line, int32_t *to)
 {
-    int64_t plane = row / image->rows, y = row % image->rows - s->padding, padded = s->W + 2 * s->padding;
-    to += row * image->row;
+    int64_t padded = s->W + 2 * s->padding;
     if (y < 0 || y >= s->H) {
         memset(to, 0, (size_t)image->row * sizeof *to);
         return;
@@ -114,4 +121,14 @@ void hl_pair_image_row(const hl_conv_sizes *s, const hl_pair_image *image, const
         gather(line + r, s->stride, n, to);
         memset(to + n, 0, (size_t)(image->width - n) * sizeof *to);
     }
+}
+
+void hl_pair_image_make(const hl_conv_sizes *s, const hl_pair_image *image, const float *x, float step,
+                        int64_t top, int64_t high, int32_t *line, int32_t *strip)
+{
+    int64_t first = top * s->stride - s->padding, rows = rows_for(s, high);
+    for (int64_t plane = 0; plane < image->planes; plane++)
+        for (int64_t r = 0; r < rows; r++)
+            make_row(s, image, x, step, plane, first + r, line,
+                     strip + (plane * image->rows + r) * image->row);
 }

@@ -48,7 +48,7 @@ static hl_status prepare(hl_call *c, hl_shape x, hl_error *err)
 /* As many threads as there are lines, or one where there is little to do. */
 static int threads_of(const hl_call *c, const sizes *s)
 {
-    bool small = c->in[0].count + c->out[0].count < HL_GRAIN;
+    bool small = (double)(c->in[0].count + c->out[0].count) <= hl_cpu_grain.elements;
     return small ? 1 : (int)(c->workspace_bytes / ((size_t)s->line * sizeof(float)));
 }
 

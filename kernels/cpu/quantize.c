@@ -4,22 +4,11 @@
 
 #include <string.h>
 
-static int32_t largest_magnitude(const float *x, int64_t n)
+int32_t hl_largest_magnitude(const float *x, int64_t n)
 {
     int32_t most = 0;
     for (int64_t i = 0; i < n; i++) {
         int32_t m = hl_magnitude(x[i]);
-        most = m > most ? m : most;
-    }
-    return most;
-}
-
-int32_t hl_largest_magnitude(const float *x, int64_t n, int threads)
-{
-    int32_t most = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) reduction(max : most)
-    for (int64_t at = 0; at < n; at += HL_PIECE) {
-        int32_t m = largest_magnitude(x + at, hl_min(HL_PIECE, n - at));
         most = m > most ? m : most;
     }
     return most;
@@ -31,7 +20,7 @@ void hl_quantize_rows(const float *x, int64_t rows, int64_t n, const float *give
     HL_PARALLEL_FOR(rows * n)
     for (int64_t r = 0; r < rows; r++) {
         const float *from = x + r * n;
-        float s = step[r] = hl_quantize_step(largest_magnitude(from, n), given);
+        float s = step[r] = hl_quantize_step(hl_largest_magnitude(from, n), given);
         for (int64_t at = 0; at < n; at += piece) {
             int16_t *to = q + (at / piece * rows + r) * piece;
             int64_t here = hl_min(piece, n - at);

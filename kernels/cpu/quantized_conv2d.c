@@ -1,6 +1,6 @@
-/* Convolutions with weights of eight bits, a sample at a time, all threads at it. The sample is quantized
- * into an image that products read as it lies (hl_pair_image): no patches are made. Positions lie along the
- * vector. */
+/* Convolutions with weights of eight bits, by strips of a few rows of the result. What a strip reads is
+ * quantized into an image that products read as it lies (hl_pair_image): no patches are made, and a thread
+ * finds in its cache what it made. Positions lie along the vector. */
 #include "kernels/cpu/common.h"
 #include "kernels/cpu/integers.h"
 #include "kernels/cpu/math.h"
@@ -19,20 +19,21 @@ enum {
     VECTORS = 2, /* and vectors of positions, */
     TAPS = 96,   /* and taps at a time: the part of the image that they read stays in the first cache */
     SUMS = FILTERS * VECTORS * INTS,
+    STRIP = 1 << 16, /* lanes of a strip at most, if more than one row of the result has to fit */
+    STRIPS = 8,      /* for each thread at least: one that wakes late, or is held up, gets fewer */
     ALIGN = 64
 };
 
-/* What a call is cut into, and its workspace: the image, for each thread a line and the sums of a tile of all
- * filters, and filters that are not kept. */
+/* What a call is cut into, and its workspace: the step of every sample; for each thread a strip of the image,
+ * the scratch of making it and the sums of a tile of all filters; and filters that are not kept. */
 typedef struct cut {
     hl_conv_sizes s;
     hl_pair_image image;
     int threads;
-    int64_t blocks;  /* of FILTERS filters */
-    int64_t across;  /* vectors in a row of the result, */
-    int64_t vectors; /* and in all of it */
-    int64_t each;    /* scratch of a thread, integers of 32 bits */
-    size_t image_bytes, scratch_bytes, filters_bytes;
+    int64_t high, strips; /* rows of the result in a strip, strips in a sample */
+    int64_t blocks;       /* of FILTERS filters */
+    int64_t across;       /* vectors in a row of the result */
+    size_t steps_bytes, thread_bytes, threads_bytes, filters_bytes;
     int64_t *taps; /* [image.taps]: where each lies beside a position */
 } cut;
 
@@ -51,11 +52,13 @@ static bool bytes_of(int64_t a, int64_t b, size_t *bytes)
 
 static bool lay_out(hl_call *c, cut *k)
 {
-    size_t bytes;
-    if (!bytes_of(k->image.planes * k->image.rows, k->image.row, &k->image_bytes) ||
-        !bytes_of(k->threads, k->each, &k->scratch_bytes) ||
+    size_t strip, sums, bytes;
+    if (!bytes_of(k->s.B, 1, &k->steps_bytes) || !bytes_of(k->image.lanes, 1, &strip) ||
+        !bytes_of(hl_max(k->image.line, k->blocks * SUMS), 1, &sums) ||
+        !hl_size_add(strip, sums, &k->thread_bytes) ||
+        !hl_size_mul(k->thread_bytes, (size_t)k->threads, &k->threads_bytes) ||
         !bytes_of(k->blocks * FILTERS, k->image.taps, &k->filters_bytes) ||
-        !hl_size_add(k->image_bytes, k->scratch_bytes, &bytes))
+        !hl_size_add(k->steps_bytes, k->threads_bytes, &bytes))
         return false;
     if (!c->in[W].constant)
         return hl_size_add(bytes, k->filters_bytes, &c->workspace_bytes);
@@ -63,6 +66,20 @@ static bool lay_out(hl_call *c, cut *k)
     c->pack_input = W;
     c->pack_bytes = k->filters_bytes;
     return true;
+}
+
+/* As high as fits the cache, and enough strips for all threads. */
+static bool cut_strips(cut *k)
+{
+    k->across = ceil_div(k->s.OW, INTS);
+    if (!hl_pair_image_of(&k->s, 1, k->across * INTS, &k->image))
+        return false;
+    int64_t rows = STRIP / hl_max(1, k->image.planes * k->image.row);
+    int64_t high = rows > k->s.kh ? (rows - k->s.kh) / k->s.stride + 1 : 1;
+    k->high = hl_max(1, hl_min(high, k->s.B * k->s.OH / (STRIPS * k->threads)));
+    k->high = hl_min(k->high, k->s.OH);
+    k->strips = ceil_div(k->s.OH, k->high);
+    return hl_pair_image_of(&k->s, k->high, k->across * INTS, &k->image);
 }
 
 static hl_status prepare(hl_call *c, hl_error *err)
@@ -73,14 +90,10 @@ static hl_status prepare(hl_call *c, hl_error *err)
     if (!k)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the state of a convolution");
     k->s = hl_conv_sizes_of(c->params, c->in[X].shape, c->in[W].shape, c->out[0].shape);
-    double work = (double)k->s.O * (double)k->s.positions * (double)k->s.patch;
-    k->threads = work < 1 << 18 ? 1 : omp_get_max_threads();
+    k->threads = hl_threads_for((double)k->s.B * (double)k->s.O * (double)k->s.positions *
+                                (double)k->s.patch);
     k->blocks = ceil_div(k->s.O, FILTERS);
-    k->across = ceil_div(k->s.OW, INTS);
-    k->vectors = k->s.OH * k->across;
-    bool fits = hl_pair_image_of(&k->s, k->across * INTS, &k->image);
-    k->each = k->image.line > k->blocks * SUMS ? k->image.line : k->blocks * SUMS;
-    if (!fits || !lay_out(c, k))
+    if (!cut_strips(k) || !lay_out(c, k))
         return hl_fail(err, HL_ERR_MEMORY,
                        "the workspace of a convolution with %lld-element patches overflows",
                        (long long)k->s.patch);
@@ -180,7 +193,7 @@ VEC_INLINE void scale(const int32_t *sums, int64_t n, float factor, float bias, 
         y[i] = value[i];
 }
 
-/* Vector v of the positions, of all filters. */
+/* Vector v of the positions of a strip, of all filters; y is where the strip begins. */
 static void finish(const hl_call *c, const cut *k, const int32_t *sums, float step, int64_t v, float *y)
 {
     const hl_conv_params *p = c->params;
@@ -197,41 +210,43 @@ static void finish(const hl_call *c, const cut *k, const int32_t *sums, float st
 }
 
 /* Where the first position of a vector reads the first tap. */
-static const int32_t *begin_of(const cut *k, const int32_t *image, int64_t v)
+static const int32_t *begin_of(const cut *k, const int32_t *strip, int64_t v)
 {
-    return image + v / k->across * k->s.stride * k->image.row + v % k->across * INTS;
+    return strip + v / k->across * k->s.stride * k->image.row + v % k->across * INTS;
 }
 
-/* Two vectors of positions, of all filters; of an odd number of vectors the last is computed twice. */
-static void tile(const hl_call *c, const cut *k, const int32_t *filters, const int32_t *image, float step,
-                 int64_t v, int32_t *sums, float *y)
+/* Vectors v and v + 1 of the positions of a strip, of all filters; without a second the first is computed
+ * twice. */
+static void tile(const hl_call *c, const cut *k, const int32_t *filters, const int32_t *strip, float step,
+                 int64_t v, int64_t vectors, int32_t *sums, float *y)
 {
-    int64_t second = hl_min(v + 1, k->vectors - 1);
-    const int32_t *a = begin_of(k, image, v), *b = begin_of(k, image, second);
+    int64_t second = hl_min(v + 1, vectors - 1);
+    const int32_t *a = begin_of(k, strip, v), *b = begin_of(k, strip, second);
     for (int64_t t = 0; t < k->image.taps; t += TAPS)
         add_taps(k, filters, t, a, b, sums);
     finish(c, k, sums, step, v, y);
     finish(c, k, sums + INTS, step, second, y);
 }
 
-/* The scratch of the thread that asks. */
-static int32_t *own(const cut *k, int32_t *scratch)
+/* Rows [top, top + k->high) of the result of one sample, as far as there are; own: what the thread has. */
+static void convolve(const hl_call *c, const cut *k, const float *x, float step, const int32_t *filters,
+                     int64_t top, void *own, float *y)
 {
-    return scratch + omp_get_thread_num() * k->each;
+    int32_t *strip = own, *sums = strip + hl_size_align((size_t)k->image.lanes, ALIGN / sizeof *strip);
+    int64_t high = hl_min(k->high, k->s.OH - top), vectors = high * k->across;
+    hl_pair_image_make(&k->s, &k->image, x, step, top, high, sums, strip);
+    for (int64_t v = 0; v < vectors; v += VECTORS)
+        tile(c, k, filters, strip, step, v, vectors, sums, y + top * k->s.OW);
 }
 
-/* y = the convolution of one sample x */
-static void convolve(const hl_call *c, const cut *k, const float *x, const int32_t *filters, int32_t *image,
-                     int32_t *scratch, float *y)
+/* step [B] */
+static void find_steps(const hl_call *c, const cut *k, float *step)
 {
-    int32_t most = hl_largest_magnitude(x, k->s.I * k->s.H * k->s.W, k->threads);
-    float step = hl_quantize_step(most, hl_in(c, HL_QUANTIZED_CONV_X_SCALE));
-#pragma omp parallel for schedule(static) num_threads(k->threads)
-    for (int64_t row = 0; row < k->image.planes * k->image.rows; row++)
-        hl_pair_image_row(&k->s, &k->image, x, step, row, own(k, scratch), image);
-#pragma omp parallel for schedule(static) num_threads(k->threads)
-    for (int64_t v = 0; v < k->vectors; v += VECTORS)
-        tile(c, k, filters, image, step, v, own(k, scratch), y);
+    const float *x = hl_in(c, X), *given = hl_in(c, HL_QUANTIZED_CONV_X_SCALE);
+    int64_t n = k->s.I * k->s.H * k->s.W;
+#pragma omp parallel for schedule(static) if (k->s.B > 1 && (double)(k->s.B * n) > hl_cpu_grain.elements)
+    for (int64_t b = 0; b < k->s.B; b++)
+        step[b] = hl_quantize_step(hl_largest_magnitude(x + b * n, n), given);
 }
 
 static hl_status run(const hl_call *c, hl_error *err)
@@ -240,12 +255,19 @@ static hl_status run(const hl_call *c, hl_error *err)
     (void)err;
     if (!c->out[0].count)
         return HL_OK;
-    int32_t *image = c->workspace, *scratch = image + k->image_bytes / sizeof *image, *filters = c->packed;
+    float *step = c->workspace;
+    char *scratch = (char *)step + k->steps_bytes;
+    int32_t *filters = c->packed;
     if (!filters)
-        pack_filters(k, c->in[W].data, filters = scratch + k->scratch_bytes / sizeof *scratch);
-    for (int64_t b = 0; b < k->s.B; b++)
-        convolve(c, k, hl_in(c, X) + b * k->s.I * k->s.H * k->s.W, filters, image, scratch,
+        pack_filters(k, c->in[W].data, filters = (int32_t *)(void *)(scratch + k->threads_bytes));
+    find_steps(c, k, step);
+#pragma omp parallel for schedule(dynamic) num_threads(k->threads)
+    for (int64_t i = 0; i < k->s.B * k->strips; i++) {
+        int64_t b = i / k->strips, top = i % k->strips * k->high;
+        convolve(c, k, hl_in(c, X) + b * k->s.I * k->s.H * k->s.W, step[b], filters, top,
+                 scratch + (size_t)omp_get_thread_num() * k->thread_bytes,
                  hl_out(c, 0) + b * k->s.O * k->s.positions);
+    }
     return HL_OK;
 }
 

@@ -9,9 +9,6 @@
 #include "base/memory.h"
 #include "kernels/shape.h"
 
-/* As of matmul.c: below it waking the other threads costs more than they save. */
-static const double WORTH_WAKING = 1 << 18;
-
 static hl_status prepare(hl_call *c, hl_error *err)
 {
     int64_t M = c->out[0].shape.dim[0], N = c->out[0].shape.dim[1], K = c->in[HL_QUANTIZED_X].shape.dim[1];
@@ -20,7 +17,7 @@ static hl_status prepare(hl_call *c, hl_error *err)
     hl_skinny_integers *plan = c->state = hl_alloc(1, sizeof *plan);
     if (!plan)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the plan of a product");
-    int threads = (double)M * (double)N * (double)K < WORTH_WAKING ? 1 : omp_get_max_threads();
+    int threads = hl_threads_for((double)M * (double)N * (double)K);
     if (!hl_skinny_integers_prepare(plan, (size_t)hl_min(M, HL_SKINNY_MAX), (size_t)N, (size_t)K, threads))
         return hl_fail(err, HL_ERR_MEMORY, "the scratch of a product of [%lld,%lld] overflows", (long long)N,
                        (long long)K);

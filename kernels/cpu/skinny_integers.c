@@ -17,7 +17,8 @@ enum { ROWS_1 = 4, ROWS_2 = 4, ROWS_3 = 3, ROWS_4 = 3 };
 enum {
     TOGETHER = 4,  /* rows of the batch in a tile at most */
     GROUP = 48,    /* weight rows whose sums a thread holds, */
-    LONG = 512,    /* and where the batch is one tile */
+    LONG = 512,    /* and where the batch is one tile: fewer if every thread would not get */
+    GROUPS = 8,    /* so many of them; one that wakes late, or is held up, takes fewer */
     AHEAD = 256,   /* bytes of a stream that are fetched before they are read */
     BYTES = 64,    /* in a cache line */
     SHALLOW = 1024 /* k per tile where the batch is more than one tile: its rows stay in the first caches */
@@ -180,25 +181,28 @@ static void scale_group(const hl_skinny_integers *p, size_t m, const int32_t *su
     }
 }
 
+/* Rows of the weights that a thread takes at a time. */
+static size_t group_of(const hl_skinny_integers *p, size_t m, int threads)
+{
+    if (m > TOGETHER)
+        return GROUP;
+    return threads == 1 ? LONG : smaller(LONG, round_up(p->n_out / (GROUPS * (size_t)threads) + 1, ROWS_1));
+}
+
 void hl_skinny_integers_run(const hl_skinny_integers *p, size_t m, const float *x, const float *x_scale,
                             const int8_t *w, const hl_scaling *scaling, void *work)
 {
     int16_t *q = work;
     float *step = (float *)(void *)((char *)work + round_up(m * p->width * sizeof *q, BYTES));
     int32_t *all_sums = (int32_t *)(void *)((char *)step + round_up(m * sizeof *step, BYTES));
-    const size_t group = m > TOGETHER ? GROUP : LONG;
-    int now = omp_get_max_threads();
+    int now = omp_get_max_threads(), threads = now < p->threads ? now : p->threads;
+    const size_t group = group_of(p, m, threads);
     quantize(p, m, x, x_scale, q, step);
-#pragma omp parallel num_threads(now < p->threads ? now : p->threads)
-    {
-        int id = omp_get_thread_num();
-        int32_t *sums = all_sums + (size_t)id * sums_of(m);
-        size_t begin, end;
-        split(p->n_out, ROWS_1, id, omp_get_num_threads(), &begin, &end);
-        for (size_t o = begin; o < end; o += group) {
-            size_t rows = smaller(group, end - o);
-            sum_group(p, m, w + o * p->n_in, rows, q, sums);
-            scale_group(p, m, sums, o, rows, step, scaling);
-        }
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (size_t o = 0; o < p->n_out; o += group) {
+        int32_t *sums = all_sums + (size_t)omp_get_thread_num() * sums_of(m);
+        size_t rows = smaller(group, p->n_out - o);
+        sum_group(p, m, w + o * p->n_in, rows, q, sums);
+        scale_group(p, m, sums, o, rows, step, scaling);
     }
 }

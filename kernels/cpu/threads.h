@@ -1,4 +1,5 @@
-/* Which thread of how many: OpenMP's, or the only one where it is not built in (-DHL_OPENMP=OFF). */
+/* Which thread of how many: OpenMP's, or the only one where it is not built in (-DHL_OPENMP=OFF); and what is
+ * worth sharing. */
 #ifndef HL_KERNELS_CPU_THREADS_H
 #define HL_KERNELS_CPU_THREADS_H
 
@@ -22,4 +23,16 @@ static inline int omp_get_thread_num(void)
 }
 
 #endif
+
+/* Threads that sleep take tens of microseconds to wake; up to so much work one is done before the others have
+ * woken. Tests set both to 0: everything is shared, however small. */
+typedef struct hl_grain {
+    double elements; /* that a loop goes through */
+    double products; /* multiply-adds */
+} hl_grain;
+extern hl_grain hl_cpu_grain;
+
+/* 1, or all that there are. */
+int hl_threads_for(double products);
+
 #endif

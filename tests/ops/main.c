@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "base/philox.h"
 #include "compile/passes.h"
+#include "kernels/cpu/threads.h"
 #include "ops/reference.h"
 #include "run/params.h"
 
@@ -452,6 +453,7 @@ static bool wanted(const char *op, int argc, char **argv)
 int main(int argc, char **argv)
 {
     int first = 1;
+    hl_cpu_grain = (hl_grain){0, 0};
     for (int n = 0; first + 1 < argc && n < MAX_DEVICES && !strcmp(argv[first], "--device"); first += 2) {
         devices[n++] = argv[first + 1];
         devices[n] = NULL;

@@ -4,6 +4,7 @@
 #include "kernels/cpu/shape.h"
 
 #include "base/memory.h"
+#include "kernels/cpu/threads.h"
 
 #include <math.h>
 #include <omp.h>
@@ -353,6 +354,7 @@ static int setup(void **state)
 
 int main(void)
 {
+    hl_cpu_grain = (hl_grain){0, 0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_sums),      cmocka_unit_test(test_threads_rows),
         cmocka_unit_test(test_threads_random),    cmocka_unit_test(test_threads_attention),

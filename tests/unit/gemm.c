@@ -2,6 +2,7 @@
 #include "kernels/cpu/gemm.h"
 
 #include "base/memory.h"
+#include "kernels/cpu/threads.h"
 
 #include <math.h>
 #include <omp.h>
@@ -205,6 +206,7 @@ static void test_overflow(void **state)
 
 int main(void)
 {
+    hl_cpu_grain = (hl_grain){0, 0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_edge),
         cmocka_unit_test(test_across_blocks),

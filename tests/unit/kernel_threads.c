@@ -3,6 +3,7 @@
 #include "hl.h"
 
 #include "base/memory.h"
+#include "kernels/cpu/threads.h"
 
 #include <omp.h>
 #include <setjmp.h>
@@ -166,6 +167,7 @@ static void test_failing_allocations(void **state)
 
 int main(void)
 {
+    hl_cpu_grain = (hl_grain){0, 0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_failing_allocations),

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "compile/passes.h"
+#include "kernels/cpu/threads.h"
 #include "ops/ops.h"
 #include "run/params.h"
 
@@ -174,23 +175,24 @@ static void same_bits(const char *op, const void *params, hl_view *in, int n_in,
     free(first);
 }
 
-enum { ROWS = 70, WIDE = 301, TALL = 97 };
+enum { ROWS = 70, WIDE = 301, TALL = 97, TALLER = 1201 };
 
 static void threads_do_not_matter(void **state)
 {
     (void)state;
     static const hl_quantized_matmul_params gelu = {0, HL_ACT_GELU};
     static const hl_conv_params conv = {.stride = 2, .padding = 1, .activation = HL_ACT_RELU};
-    float *x = fill(ROWS * WIDE, 1), *s = fill(TALL, 2), *addend = fill(ROWS * TALL, 3);
-    int8_t *w = fill_integers(TALL * WIDE);
+    float *x = fill(ROWS * WIDE, 1), *s = fill(TALLER, 2), *addend = fill(ROWS * TALL, 3);
+    int8_t *w = fill_integers(TALLER * WIDE);
     hl_view in[6] = {view(x, HL_F32, 2, ROWS, WIDE, 0, 0), view(w, HL_I8, 2, TALL, WIDE, 0, 0),
                      view(s, HL_F32, 1, TALL, 0, 0, 0), view(s, HL_F32, 1, TALL, 0, 0, 0),
                      view(addend, HL_F32, 2, ROWS, TALL, 0, 0)};
     same_bits("quantized_matmul", &gelu, in, 6, view(NULL, HL_F32, 2, ROWS, TALL, 0, 0));
-    in[0].shape.dim[0] = 1;
-    in[0].count = WIDE;
+    in[0] = view(x, HL_F32, 2, 1, WIDE, 0, 0);
+    in[1] = view(w, HL_I8, 2, TALLER, WIDE, 0, 0);
+    in[2] = in[3] = view(s, HL_F32, 1, TALLER, 0, 0, 0);
     in[4] = (hl_view){0};
-    same_bits("quantized_matmul", &gelu, in, 6, view(NULL, HL_F32, 2, 1, TALL, 0, 0));
+    same_bits("quantized_matmul", &gelu, in, 6, view(NULL, HL_F32, 2, 1, TALLER, 0, 0));
     hl_view images[5] = {view(x, HL_F32, 4, 5, 3, 37, 37), view(w, HL_I8, 4, 17, 3, 5, 5),
                          view(s, HL_F32, 1, 17, 0, 0, 0), view(s, HL_F32, 1, 17, 0, 0, 0)};
     same_bits("quantized_conv2d", &conv, images, 5, view(NULL, HL_F32, 4, 5, 17, 18, 18));
@@ -306,6 +308,7 @@ static void close_to_floats(void **state)
 
 int main(void)
 {
+    hl_cpu_grain = (hl_grain){0, 0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fuse_joins_a_product),
         cmocka_unit_test(fuse_joins_a_convolution),
