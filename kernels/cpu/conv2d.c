@@ -47,7 +47,8 @@ static int64_t stretch_for(const hl_conv_sizes *s, int64_t depth)
 
 static int threads_for(const hl_conv_sizes *s)
 {
-    return hl_threads_for((double)s->B * (double)s->O * (double)s->positions * (double)s->patch);
+    double weights = (double)s->O * (double)s->patch;
+    return hl_threads_for((double)s->B * (double)s->positions * weights, sizeof(float) * weights);
 }
 
 /* Keeps a cut that has its bytes; sizes that overflow are an error. */

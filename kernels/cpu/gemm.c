@@ -242,5 +242,6 @@ void hl_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K
              const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate)
 {
     product p = {transpose_a, transpose_b, M, N, K, a, b, lda, ldb, c, ldc, accumulate};
-    run(&p, hl_threads_for((double)M * (double)N * (double)K));
+    run(&p, hl_threads_for((double)M * (double)N * (double)K,
+                           sizeof *b * ((double)M * (double)K + (double)K * (double)N)));
 }

@@ -62,7 +62,8 @@ static bool accepts(const hl_call *c)
 
 static bool plan_pieces(skinny_state *s)
 {
-    int threads = hl_threads_for((double)s->batch * (double)s->n_out * (double)s->n_in);
+    double weights = (double)s->n_out * (double)s->n_in;
+    int threads = hl_threads_for((double)s->batch * weights, sizeof(float) * weights);
     size_t n_out = (size_t)s->n_out, n_in = (size_t)s->n_in, batch = (size_t)s->batch;
     size_t piece = batch < HL_SKINNY_MAX ? batch : HL_SKINNY_MAX, rest = batch % piece;
     return hl_skinny_prepare(&s->whole, s->product, piece, n_out, n_in, threads) &&

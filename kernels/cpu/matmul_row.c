@@ -92,7 +92,7 @@ static hl_status run(const hl_call *c, hl_error *err)
     float *x = c->workspace, *y = x + round_up(K, LINE);
     (void)err;
     hl_widen(&c->in[A], 0, (int64_t)K, x);
-#pragma omp parallel num_threads(hl_threads_for((double)N *(double)K))
+#pragma omp parallel num_threads(hl_threads_for((double)N *(double)K, sizeof *w *(double)N *(double)K))
     {
         size_t begin, end;
         split(N, TOGETHER, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);

@@ -90,8 +90,8 @@ static hl_status prepare(hl_call *c, hl_error *err)
     if (!k)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the state of a convolution");
     k->s = hl_conv_sizes_of(c->params, c->in[X].shape, c->in[W].shape, c->out[0].shape);
-    k->threads = hl_threads_for((double)k->s.B * (double)k->s.O * (double)k->s.positions *
-                                (double)k->s.patch);
+    double weights = (double)k->s.O * (double)k->s.patch;
+    k->threads = hl_threads_for((double)k->s.B * (double)k->s.positions * weights, weights);
     k->blocks = ceil_div(k->s.O, FILTERS);
     if (!cut_strips(k) || !lay_out(c, k))
         return hl_fail(err, HL_ERR_MEMORY,

@@ -17,7 +17,7 @@ static hl_status prepare(hl_call *c, hl_error *err)
     hl_skinny_integers *plan = c->state = hl_alloc(1, sizeof *plan);
     if (!plan)
         return hl_fail(err, HL_ERR_MEMORY, "no memory for the plan of a product");
-    int threads = hl_threads_for((double)M * (double)N * (double)K);
+    int threads = hl_threads_for((double)M * (double)N * (double)K, (double)N * (double)K);
     if (!hl_skinny_integers_prepare(plan, (size_t)hl_min(M, HL_SKINNY_MAX), (size_t)N, (size_t)K, threads))
         return hl_fail(err, HL_ERR_MEMORY, "the scratch of a product of [%lld,%lld] overflows", (long long)N,
                        (long long)K);

@@ -1,8 +1,11 @@
 #include "kernels/cpu/threads.h"
 
-hl_grain hl_cpu_grain = {.elements = 1 << 16, .products = 1 << 20};
+#include <stdbool.h>
 
-int hl_threads_for(double products)
+hl_grain hl_cpu_grain = {.elements = 1 << 16, .products = 1 << 22, .bytes = 1 << 21};
+
+int hl_threads_for(double products, double bytes)
 {
-    return products > hl_cpu_grain.products ? omp_get_max_threads() : 1;
+    bool worth = products > hl_cpu_grain.products || bytes > hl_cpu_grain.bytes;
+    return worth ? omp_get_max_threads() : 1;
 }

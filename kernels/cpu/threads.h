@@ -22,17 +22,23 @@ static inline int omp_get_thread_num(void)
     return 0;
 }
 
+static inline void omp_set_num_threads(int threads)
+{
+    (void)threads;
+}
+
 #endif
 
 /* Threads that sleep take tens of microseconds to wake; up to so much work one is done before the others have
- * woken. Tests set both to 0: everything is shared, however small. */
+ * woken. Tests set all of it to 0: everything is shared, however small. */
 typedef struct hl_grain {
     double elements; /* that a loop goes through */
-    double products; /* multiply-adds */
+    double products; /* multiply-adds of a kernel that computes, */
+    double bytes;    /* or what it reads */
 } hl_grain;
 extern hl_grain hl_cpu_grain;
 
-/* 1, or all that there are. */
-int hl_threads_for(double products);
+/* For a kernel of so many multiply-adds that reads so many bytes: 1, or all that there are. */
+int hl_threads_for(double products, double bytes);
 
 #endif

@@ -453,7 +453,7 @@ static bool wanted(const char *op, int argc, char **argv)
 int main(int argc, char **argv)
 {
     int first = 1;
-    hl_cpu_grain = (hl_grain){0, 0};
+    hl_cpu_grain = (hl_grain){0};
     for (int n = 0; first + 1 < argc && n < MAX_DEVICES && !strcmp(argv[first], "--device"); first += 2) {
         devices[n++] = argv[first + 1];
         devices[n] = NULL;

@@ -234,7 +234,7 @@ static void test_allocations_fail(void **state)
 
 int main(void)
 {
-    hl_cpu_grain = (hl_grain){0, 0};
+    hl_cpu_grain = (hl_grain){0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backends_agree),   cmocka_unit_test(test_packed_weights),
         cmocka_unit_test(test_nan_stays),        cmocka_unit_test(test_dispatch),

@@ -354,7 +354,7 @@ static int setup(void **state)
 
 int main(void)
 {
-    hl_cpu_grain = (hl_grain){0, 0};
+    hl_cpu_grain = (hl_grain){0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_sums),      cmocka_unit_test(test_threads_rows),
         cmocka_unit_test(test_threads_random),    cmocka_unit_test(test_threads_attention),

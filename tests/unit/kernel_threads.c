@@ -167,7 +167,7 @@ static void test_failing_allocations(void **state)
 
 int main(void)
 {
-    hl_cpu_grain = (hl_grain){0, 0};
+    hl_cpu_grain = (hl_grain){0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_failing_allocations),

@@ -317,7 +317,7 @@ static void test_prepare_errors(void **state)
 
 int main(void)
 {
-    hl_cpu_grain = (hl_grain){0, 0};
+    hl_cpu_grain = (hl_grain){0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_edge),      cmocka_unit_test(test_long_sums_and_large_weights),
         cmocka_unit_test(test_both_transposed), cmocka_unit_test(test_empty),

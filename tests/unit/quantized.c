@@ -308,7 +308,7 @@ static void close_to_floats(void **state)
 
 int main(void)
 {
-    hl_cpu_grain = (hl_grain){0, 0};
+    hl_cpu_grain = (hl_grain){0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fuse_joins_a_product),
         cmocka_unit_test(fuse_joins_a_convolution),

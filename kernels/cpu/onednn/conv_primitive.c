@@ -44,6 +44,32 @@ static bool has(const hl_call *c, const role *r)
     return r->arg != 0 && view_of(c, r)->shape.rank != 0;
 }
 
+/* ------------------------------------------------------------------ threads */
+
+/* The convolution and the reorders around it wake threads one after the other. */
+static bool is_small(const hl_call *c, hl_onednn_conv_kind kind)
+{
+    const hl_view *w = view_of(c, &roles[kind][W]), *y = view_of(c, &roles[kind][Y]);
+    double products = (double)y->count * (double)w->count / (double)w->shape.dim[0];
+    return hl_threads_for(products / 3, sizeof(float) * (double)w->count) == 1;
+}
+
+/* oneDNN takes as many threads as OpenMP has for the caller, who is not to wake them for little: 1 from here
+ * on if alone. The result is for threads_back. */
+static int threads_away(bool alone)
+{
+    int before = omp_get_max_threads();
+    if (alone)
+        omp_set_num_threads(1);
+    return before;
+}
+
+static void threads_back(int before)
+{
+    if (omp_get_max_threads() != before)
+        omp_set_num_threads(before);
+}
+
 /* ------------------------------------------------------------------ descriptors */
 
 typedef struct descriptors {
@@ -129,9 +155,11 @@ bool hl_onednn_conv_offered(const hl_call *c, hl_onednn_conv_kind kind)
     dnnl_engine_t engine;
     const char *name = "";
     memset(&d, 0, sizeof d);
+    int threads = threads_away(is_small(c, kind));
     dnnl_status_t s = hl_onednn_engine(&engine);
     if (s == dnnl_success)
         s = describe(&d, engine, c, kind);
+    threads_back(threads);
     if (s == dnnl_success)
         s = dnnl_primitive_desc_query(d.description, dnnl_query_impl_info_str, 0, (void *)&name);
     clear_descriptors(&d);
@@ -221,6 +249,8 @@ dnnl_status_t hl_onednn_conv_make(hl_onednn_conv *v, const hl_call *c, hl_onednn
 {
     descriptors d;
     memset(&d, 0, sizeof d);
+    v->alone = is_small(c, kind);
+    int threads = threads_away(v->alone);
     dnnl_status_t s = hl_onednn_engine(&v->engine);
     if (s == dnnl_success)
         s = describe(&d, v->engine, c, kind);
@@ -229,6 +259,7 @@ dnnl_status_t hl_onednn_conv_make(hl_onednn_conv *v, const hl_call *c, hl_onednn
         d.description = NULL;
         s = make_primitives(v, &d, c, kind, keep_weights);
     }
+    threads_back(threads);
     clear_descriptors(&d);
     return s;
 }
@@ -275,6 +306,7 @@ static dnnl_status_t reorder(const hl_onednn_conv *v, const hl_onednn_conv_opera
 dnnl_status_t hl_onednn_conv_keep(const hl_onednn_conv *v, const void *source, void *packed, void *work)
 {
     const hl_onednn_conv_operand *w = &v->operand[W];
+    int threads = threads_away(v->alone);
     dnnl_status_t s = bind_scratchpad(v, work);
     if (s == dnnl_success)
         s = dnnl_memory_set_data_handle(w->outside, (void *)source);
@@ -282,6 +314,7 @@ dnnl_status_t hl_onednn_conv_keep(const hl_onednn_conv *v, const void *source, v
         s = dnnl_memory_set_data_handle(w->inside, packed);
     if (s == dnnl_success)
         s = reorder(v, w);
+    threads_back(threads);
     return s == dnnl_success ? dnnl_stream_wait(v->stream) : s;
 }
 
@@ -300,7 +333,7 @@ static dnnl_status_t bring(const hl_onednn_conv *v, const hl_onednn_conv_operand
 dnnl_status_t hl_onednn_conv_run(const hl_onednn_conv *v, const hl_call *c)
 {
     dnnl_exec_arg_t args[TENSORS + 1];
-    int count = 0;
+    int count = 0, threads = threads_away(v->alone);
     dnnl_status_t s = bind_scratchpad(v, c->workspace);
     for (int i = 0; i < TENSORS && s == dnnl_success; i++) {
         const hl_onednn_conv_operand *o = &v->operand[i];
@@ -316,5 +349,6 @@ dnnl_status_t hl_onednn_conv_run(const hl_onednn_conv *v, const hl_call *c)
     for (int i = 0; i < TENSORS && s == dnnl_success; i++)
         if (v->operand[i].reorder && v->operand[i].position < 0)
             s = reorder(v, &v->operand[i]);
+    threads_back(threads);
     return s == dnnl_success ? dnnl_stream_wait(v->stream) : s;
 }

@@ -34,6 +34,7 @@ typedef struct hl_onednn_conv {
     size_t scratchpad_offset, scratchpad_bytes;
     dc_layout kept_layout; /* of the weights, if they are kept */
     size_t work_bytes;     /* scratch of a run, 64-byte aligned */
+    bool alone;            /* one thread is faster */
 } hl_onednn_conv;
 
 /* Whether oneDNN has an optimised implementation for this call. */
