@@ -61,26 +61,30 @@ static hl_distance distance_of(const sums *s)
 typedef struct pair {
     hl_loaded loaded[2];
     hl_policy *before, *after;
-    float *action[2]; /* [rows,A] */
+    float *action[2];  /* [rows,A] */
+    double opening[2]; /* seconds */
 } pair;
 
 static hl_status open_pair(pair *p, const hl_parity_request *q, hl_policy_options o, hl_error *err)
 {
     const char *const paths[] = {q->before, q->after};
-    hl_status status = HL_OK;
+    hl_policy **const policies[] = {&p->before, &p->after};
     *p = (pair){0};
-    for (int i = 0; i < 2 && status == HL_OK; i++) {
-        status = hl_loaded_open(&p->loaded[i], paths[i], q->n_overrides, q->overrides, err);
+    for (int i = 0; i < 2; i++) {
+        const double began = hl_seconds();
+        hl_status status = hl_loaded_open(&p->loaded[i], paths[i], q->n_overrides, q->overrides, err);
         if (status != HL_OK)
             return status;
+        o.device = p->loaded[0].trained.config.device;
+        *policies[i] = hl_loaded_policy(&p->loaded[i], &o, err);
+        if (!*policies[i])
+            return err->status;
+        p->opening[i] = hl_seconds() - began;
         p->action[i] = hl_alloc((size_t)(o.rows * p->loaded[i].trained.model.action), sizeof(float));
         if (!p->action[i])
             return hl_fail(err, HL_ERR_MEMORY, "no memory for %lld actions", (long long)o.rows);
     }
-    o.device = p->loaded[0].trained.config.device;
-    p->before = hl_loaded_policy(&p->loaded[0], &o, err);
-    p->after = p->before ? hl_loaded_policy(&p->loaded[1], &o, err) : NULL;
-    return p->after ? HL_OK : err->status;
+    return HL_OK;
 }
 
 static void close_pair(pair *p)
@@ -184,6 +188,10 @@ static hl_status measure_batch(const hl_parity_request *q, int index, hl_parity 
     if (status == HL_OK) {
         out->before.memory[index] = memory_of(p.before);
         out->after.memory[index] = memory_of(p.after);
+    }
+    if (status == HL_OK && index == 0) {
+        out->before.opening = p.opening[0];
+        out->after.opening = p.opening[1];
     }
     close_pair(&p);
     return status;

@@ -21,6 +21,7 @@ typedef struct hl_distance {
 typedef struct hl_parity_side {
     uint64_t file_bytes; /* 0: there is no file */
     int64_t parameters;
+    double opening;                    /* seconds from the file, read before, to a policy for one robot */
     double latency[HL_PARITY_BATCHES]; /* seconds, median */
     size_t memory[HL_PARITY_BATCHES];  /* bytes a session plans for, its weights with them */
     hl_success success;

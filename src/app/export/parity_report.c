@@ -62,6 +62,7 @@ void hl_parity_print(const hl_export_told *t)
     print_pair("file", (double)p->before.file_bytes / (1 << 20), (double)p->after.file_bytes / (1 << 20),
                "MiB");
     print_pair("parameters", (double)p->before.parameters / 1e6, (double)p->after.parameters / 1e6, "M");
+    print_pair("time to open", 1e3 * p->before.opening, 1e3 * p->after.opening, "ms");
     for (int i = 0; i < HL_PARITY_BATCHES; i++) {
         char what[32];
         snprintf(what, sizeof what, "latency, batch %lld", (long long)hl_parity_batches[i]);
@@ -103,9 +104,9 @@ static json_t *side_json(const hl_parity_side *s, bool closed_loop)
         json_object_set_new(memory, batch, json_integer((json_int_t)s->memory[i]));
     }
     json_t *bytes = s->file_bytes ? json_integer((json_int_t)s->file_bytes) : json_null();
-    json_t *j = json_pack("{s:o, s:I, s:o, s:o}", "file_bytes", bytes, "parameters",
-                          (json_int_t)s->parameters, "latency_ms_by_batch", latency, "memory_bytes_by_batch",
-                          memory);
+    json_t *j = json_pack("{s:o, s:I, s:o, s:o, s:o}", "file_bytes", bytes, "parameters",
+                          (json_int_t)s->parameters, "opening_ms", hl_json_number(1e3 * s->opening),
+                          "latency_ms_by_batch", latency, "memory_bytes_by_batch", memory);
     if (j && closed_loop)
         json_object_set_new(j, "success",
                             json_pack("{s:f, s:I, s:I, s:[f,f]}", "rate", rate(&s->success), "episodes",
