@@ -1,6 +1,7 @@
 #include "kernels/cpu/ceilings.h"
 
 #include "base/process.h"
+#include "kernels/cpu/integers.h"
 #include "kernels/cpu/threads.h"
 #include "kernels/cpu/vec.h"
 
@@ -164,6 +165,40 @@ double hl_trial_multiply_add(float *pool, size_t count)
     double seconds = hl_seconds() - began;
     sink = total;
     return 2.0 * CHAINS * VEC_WIDTH * STEPS * threads / seconds;
+}
+
+static int32_t add_products(int steps)
+{
+    ints sum[CHAINS] = {0};
+    shorts x = (shorts)(sum[0] + 65537 * 3), y = (shorts)(sum[0] + 65537 * 5);
+    for (int i = 0; i < steps; i++) {
+        VEC_UNROLL
+        for (int k = 0; k < CHAINS; k++) {
+            SHORTS_HOLD(x); /* so that the compiler does not know the product */
+            sum[k] = ints_add_products(sum[k], x, y);
+        }
+    }
+    VEC_UNROLL
+    for (int k = 1; k < CHAINS; k++)
+        sum[0] = (ints)((shorts)sum[0] ^ (shorts)sum[k]);
+    return ints_sum(sum[0]);
+}
+
+double hl_trial_integers(float *pool, size_t count)
+{
+    enum { STEPS = 1000000 };
+    (void)pool, (void)count;
+    int32_t total = 0;
+    int threads = 0;
+    double began = hl_seconds();
+#pragma omp parallel reduction(^ : total) reduction(+ : threads)
+    {
+        total ^= add_products(STEPS);
+        threads += 1;
+    }
+    double seconds = hl_seconds() - began;
+    sink = (float)total;
+    return 2.0 * CHAINS * SHORTS * STEPS * threads / seconds;
 }
 
 double hl_best_of_trials(hl_trial *trial, float *pool, size_t count, double seconds)

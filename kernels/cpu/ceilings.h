@@ -11,6 +11,9 @@ typedef double hl_trial(float *pool, size_t count);
 
 /* Fused multiply-adds between registers; needs no pool. */
 hl_trial hl_trial_multiply_add;
+/* Products of integers of eight bits and their sums, between registers, as quantized kernels compute them; an
+ * addition and a multiplication count, as of floats. Needs no pool. */
+hl_trial hl_trial_integers;
 /* The sum of the pool. */
 hl_trial hl_trial_read;
 /* One half into the other. */

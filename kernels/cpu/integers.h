@@ -27,6 +27,17 @@ typedef int16_t shorts_any __attribute__((vector_size(SHORTS * 2), aligned(2), m
 typedef int32_t ints_any __attribute__((vector_size(INTS * 4), aligned(4), may_alias));
 typedef int8_t bytes_any __attribute__((vector_size(SHORTS), aligned(1), may_alias));
 
+/* As VEC_HOLD. */
+#if defined(__AVX512BW__)
+#define SHORTS_HOLD(v) __asm__("" : "+v"(v))
+#elif defined(__SSE2__)
+#define SHORTS_HOLD(v) __asm__("" : "+x"(v))
+#elif defined(__aarch64__)
+#define SHORTS_HOLD(v) __asm__("" : "+w"(v))
+#else
+#define SHORTS_HOLD(v) ((void)0)
+#endif
+
 VEC_INLINE shorts shorts_load(const int16_t *p)
 {
     return (shorts) * (const shorts_any *)p;

@@ -279,6 +279,18 @@ hl_yaml *hl_yaml_parse(const char *text, size_t size, const char *name, hl_error
     return NULL;
 }
 
+/* Checkpoints and HDF5 files begin with a byte that no text begins with: who mixes them up is told that, not
+ * their size. */
+static hl_status expect_text(int fd, const char *path, uint64_t size, hl_error *err)
+{
+    unsigned char first = 0;
+    hl_status status = size > 0 ? hl_file_read(fd, path, 0, &first, 1, err) : HL_OK;
+    return status == HL_OK && first == 0x89
+               ? hl_fail(err, HL_ERR_CONFIG,
+                         "%s: is a binary file (a checkpoint?), expected a configuration in YAML", path)
+               : status;
+}
+
 hl_yaml *hl_yaml_load(const char *path, hl_error *err)
 {
     int fd;
@@ -286,6 +298,10 @@ hl_yaml *hl_yaml_load(const char *path, hl_error *err)
     hl_yaml *yaml = NULL;
     if (hl_file_open(path, &fd, &size, err) != HL_OK)
         return NULL;
+    if (expect_text(fd, path, size, err) != HL_OK) {
+        close(fd);
+        return NULL;
+    }
     char *text = size <= HL_YAML_BYTES ? hl_alloc((size_t)size, 1) : NULL;
     if (size > HL_YAML_BYTES)
         hl_fail(err, HL_ERR_CONFIG, "%s: %llu bytes, expected at most 1 MiB", path, (unsigned long long)size);

@@ -135,6 +135,27 @@ bad '^hl: negative\.json: result 1 has no median_ms above 0' bench "$tiny" --com
 bad '^hl: \.: ' bench "$tiny" --compare .
 bad '^hl: .*tiny.yaml:1:1: ' bench "$tiny" --compare "$tiny"
 
+# ---------------------------------------------------------------- an exported model
+
+run 0 train "$tiny" device=cpu train.steps=2 run.dir=run
+run 0 export run/last.h5 --to m.safetensors --precision int8 --samples 4 --episodes 0
+run 0 bench m.safetensors "${quick[@]}" --batch 1,3 --threads 1,2
+check '4 rows and a header' test "$(wc -l <.stdout)" -eq 5
+prints '^inference +3 +int8 +2 +5 '
+run 0 bench m.safetensors "${quick[@]}" --json --profile
+check 'JSON' valid_json .stdout
+python 'what it says of the model' 'import json, sys
+d = json.load(open(sys.argv[1]))
+assert d["precision"] == "int8" and d["config"].startswith("m.safetensors ")
+assert [(r["batch"], r["precision"]) for r in d["results"]] == [(1, "int8"), (16, "int8")]
+assert all("quantized_matmul" in {o["op"] for o in r["profile"]["ops"]} for r in d["results"])' .stdout
+for flag in --train '--precision fp32' '--sparsity 0.5'; do
+    # shellcheck disable=SC2086
+    bad "^hl: ${flag%% *} is of a configuration: an exported model only acts, as it is" bench m.safetensors $flag
+done
+bad '^hl: m.safetensors: its graph has .* stays as it was exported' bench m.safetensors model.action=7
+bad '^hl: run/last.h5: is a binary file \(a checkpoint\?\), expected a configuration in YAML' bench run/last.h5
+
 # ---------------------------------------------------------------- command lines that make no sense
 
 for value in 0 -1 1.5 a , 1, ,1 1,,2 99999999999999999999 1e2 "$(seq -s, 33)"; do

@@ -35,6 +35,7 @@ for precision in fp32 bf16 fp16 int8; do
     prints "^$model \($precision\) against run/last.h5"
     prints 'action +largest error .*cosine'
     prints 'success \(reach\)'
+    prints 'time to open +[0-9.]+ ms +[0-9.]+ ms'
     check 'the report is JSON' valid_json $model.parity.json
     check 'nothing unproven is left' test ! -e $model.unproven
     actions $model $precision.act

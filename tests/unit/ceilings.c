@@ -15,6 +15,8 @@
 
 /* 100 FLOP/s, 10 bytes/s: above 10 FLOP per byte arithmetic binds. bf16 is four times as fast. */
 static const hl_ceilings machine = {.multiply_add = 100,
+                                    .integers = 800,
+                                    .matmul_integers = 900,
                                     .matmul = {[HL_PRECISION_FP32] = 80, [HL_PRECISION_BF16] = 400},
                                     .read = 10,
                                     .copy = 8,
@@ -25,7 +27,7 @@ static double percent(hl_precision p, double flops, double bytes, double seconds
 {
     hl_roof r = {0};
     const char *bound;
-    hl_roof_add(&r, &machine, p, flops, bytes);
+    hl_roof_add(&r, &machine, "matmul", p, flops, bytes);
     double percent = hl_roof_percent(&r, seconds, &bound);
     assert_string_equal(bound, want);
     return percent;
@@ -39,8 +41,10 @@ static bool near(double a, double b)
 static void the_lower_roof_binds(void **state)
 {
     (void)state;
-    assert_true(hl_ceilings_peak(&machine, HL_PRECISION_FP32) == 100);
-    assert_true(hl_ceilings_peak(&machine, HL_PRECISION_BF16) == 400);
+    assert_true(hl_ceilings_peak(&machine, "matmul", HL_PRECISION_FP32) == 100);
+    assert_true(hl_ceilings_peak(&machine, "matmul", HL_PRECISION_BF16) == 400);
+    assert_true(hl_ceilings_peak(&machine, "quantized_matmul", HL_PRECISION_BF16) == 900);
+    assert_true(hl_ceilings_peak(&machine, "quantize", HL_PRECISION_FP32) == 100);
     assert_true(hl_ceilings_bandwidth(&machine) == 10);
     assert_true(near(percent(HL_PRECISION_FP32, 1000, 10, 20, "compute"), 50));
     assert_true(near(percent(HL_PRECISION_FP32, 1000, 200, 40, "memory"), 50));
@@ -57,7 +61,7 @@ static void without_time_or_ceilings_there_is_no_percent(void **state)
     const char *bound;
     assert_true(isnan(percent(HL_PRECISION_FP32, 1000, 10, 0, "-")));
     assert_true(isnan(percent(HL_PRECISION_FP32, 1000, 10, NAN, "-")));
-    hl_roof_add(&r, &(hl_ceilings){0}, HL_PRECISION_FP32, 1, 1);
+    hl_roof_add(&r, &(hl_ceilings){0}, "matmul", HL_PRECISION_FP32, 1, 1);
     assert_true(isnan(hl_roof_percent(&r, 1, &bound)));
 }
 
@@ -67,12 +71,12 @@ static void sums_are_bound_by_what_takes_longer(void **state)
     (void)state;
     hl_roof a = {0}, b = {0};
     const char *bound;
-    hl_roof_add(&a, &machine, HL_PRECISION_FP32, 1000, 10);
-    hl_roof_add(&b, &machine, HL_PRECISION_FP32, 0, 20);
+    hl_roof_add(&a, &machine, "matmul", HL_PRECISION_FP32, 1000, 10);
+    hl_roof_add(&b, &machine, "matmul", HL_PRECISION_FP32, 0, 20);
     hl_roof_join(&a, &b);
     assert_true(near(hl_roof_percent(&a, 24, &bound), 50));
     assert_string_equal(bound, "compute");
-    hl_roof_add(&a, &machine, HL_PRECISION_FP32, 0, 120);
+    hl_roof_add(&a, &machine, "matmul", HL_PRECISION_FP32, 0, 120);
     assert_true(near(hl_roof_percent(&a, 24, &bound), 100));
     assert_string_equal(bound, "memory");
     assert_true(hl_roof_percent(&a, 12, &bound) > 100);
@@ -124,6 +128,8 @@ static void arithmetic_has_a_rate(void **state)
     (void)state;
     omp_set_num_threads(1);
     double rate = hl_best_of_trials(hl_trial_multiply_add, NULL, 0, 0);
+    assert_true(rate > 0 && isfinite(rate));
+    rate = hl_best_of_trials(hl_trial_integers, NULL, 0, 0);
     assert_true(rate > 0 && isfinite(rate));
     assert_true(hl_vector_floats() >= 4);
 }

@@ -2,6 +2,7 @@
  * of a sweep; and what the machine could do at most. */
 #include "app/bench/bench.h"
 #include "app/command.h"
+#include "app/subject.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -12,7 +13,7 @@
 typedef struct bench {
     const hl_bench_request *request;
     const hl_config *cfg;
-    const char *config, *what;          /* the configuration's path; and with overrides */
+    const char *config, *what;          /* the path; and with overrides */
     hl_ceilings ceilings[HL_LIST_MOST]; /* of each number of threads, for a profile */
     json_t *rows;
     hl_tracing *tracing;
@@ -67,7 +68,8 @@ static hl_status run_ceilings(bench *b, hl_error *err)
         status = hl_fail(err, HL_ERR_MEMORY, "no memory for the results");
     if (status != HL_OK)
         return status;
-    json_t *document = hl_bench_document(b->cfg, b->what, b->ceilings[0].device, NULL, ceilings);
+    json_t *document = hl_bench_document(hl_precision_name((hl_precision)b->cfg->precision), b->what,
+                                         b->ceilings[0].device, NULL, ceilings);
     status = hl_bench_print(document, b->request->format, err);
     json_decref(document);
     return status;
@@ -81,8 +83,7 @@ static void note_failure(bench *b, const hl_bench_row *row)
     if (!b->failed++) {
         b->first_error = row->error;
         snprintf(b->first_failed, sizeof b->first_failed, "%s, batch %lld, %s",
-                 p->training ? "training" : "inference", (long long)p->batch,
-                 hl_precision_name(p->precision));
+                 p->training ? "training" : "inference", (long long)p->batch, hl_bench_precision(p));
     }
 }
 
@@ -113,7 +114,10 @@ static hl_status run_sweep(bench *b, hl_error *err)
 static hl_status print_sweep(bench *b, const json_t *other, hl_error *err)
 {
     json_t *ceilings = b->request->profile ? ceilings_json(b) : NULL;
-    json_t *document = hl_bench_document(b->cfg, b->what, b->device, json_incref(b->rows), ceilings);
+    const hl_bench_point first = hl_bench_point_of(b->request, 0);
+    const char *precision = b->request->exported ? hl_bench_precision(&first)
+                                                 : hl_precision_name((hl_precision)b->cfg->precision);
+    json_t *document = hl_bench_document(precision, b->what, b->device, json_incref(b->rows), ceilings);
     hl_status status = HL_OK;
     if (document && other && !hl_bench_compare(document, other, b->request->compare))
         status = hl_fail(err, HL_ERR_MEMORY, "no memory to compare with %s", b->request->compare);
@@ -183,10 +187,11 @@ int hl_command_bench(int argc, char **argv)
         {0},
     };
     const hl_usage usage = {
-        "hl bench CONFIG [key=value ...] [--batch 1,16] [--train] [--format csv]\n"
+        "hl bench CONFIG|MODEL.safetensors [key=value ...] [--batch 1,16] [--train] [--format csv]\n"
         "       hl bench --ceilings [key=value ...]",
-        "Times inference (a frozen session) or training steps with random weights and inputs, after a\n"
-        "warm-up: percentiles, samples per second. Lists make a row of each combination; a row that\n"
+        "Times inference (a frozen session) or training steps with random weights and inputs, or an\n"
+        "exported model, after a warm-up: percentiles, samples per second. Lists make a row of each "
+        "combination; a row that\n"
         "cannot run says why, the others go on, and the exit code is 1. See docs/bench.md.",
         flags, 0, -1};
     int n, code = hl_parse_arguments(&usage, argc, argv, &n);
@@ -195,19 +200,21 @@ int hl_command_bench(int argc, char **argv)
     if (!r.ceilings && n < 1)
         return hl_wrong_arguments(&usage, "an argument is missing");
     hl_error err = {0};
-    hl_config cfg;
+    hl_subject subject;
     hl_text what = {0};
     for (int i = 1; i <= n; i++)
         hl_text_appendf(&what, "%s%s", i > 1 ? " " : "", argv[i]);
     char *words = hl_text_take(&what);
-    bench b = {.request = &r, .cfg = &cfg, .config = argv[1], .what = words};
     int first = r.ceilings ? 1 : 2; /* override */
-    hl_status status = hl_config_load(&cfg, r.ceilings ? NULL : argv[1], n + 1 - first, argv + first, &err);
+    hl_status status = hl_subject_open(&subject, r.ceilings ? NULL : argv[1], n + 1 - first, argv + first,
+                                       &err);
+    r.exported = subject.exported;
+    bench b = {.request = &r, .cfg = subject.cfg, .config = argv[1], .what = words};
     if (status == HL_OK && !words)
         status = hl_fail(&err, HL_ERR_MEMORY, "no memory for the command line");
     if (status == HL_OK)
         status = run(&b, &r, &err);
-    hl_config_free(&cfg);
+    hl_subject_close(&subject);
     hl_free(words);
     return status == HL_OK ? report(&b) : hl_report(&err);
 }

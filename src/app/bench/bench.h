@@ -16,9 +16,13 @@ typedef struct hl_bench_point {
     int64_t batch;
     hl_precision precision;
     int threads;
-    int streams;     /* sessions side by side, 1..HL_BENCH_STREAMS */
-    double sparsity; /* fraction of each weight matrix that is zero */
+    int streams;        /* sessions side by side, 1..HL_BENCH_STREAMS */
+    double sparsity;    /* fraction of each weight matrix that is zero */
+    hl_model *exported; /* NULL: random weights */
 } hl_bench_point;
+
+/* Of its weights and products: "int8", ... */
+const char *hl_bench_precision(const hl_bench_point *p);
 
 /* What the command line asks for. */
 typedef struct hl_bench_request {
@@ -27,7 +31,8 @@ typedef struct hl_bench_request {
     hl_tracing_request traced;
     bool train, profile, json, ceilings;
     int64_t seconds;
-    hl_format format; /* from here on: what hl_bench_read_request has read */
+    hl_model *exported; /* to measure; NULL: the model of a configuration */
+    hl_format format;   /* from here on: what hl_bench_read_request has read */
     hl_list batches, precisions, thread_counts, stream_counts, sparsities;
 } hl_bench_request;
 
@@ -70,8 +75,8 @@ extern const hl_column hl_bench_op_columns[], hl_bench_call_columns[];
 json_t *hl_bench_row_json(const hl_bench_row *row);
 json_t *hl_bench_ceilings_json(const hl_ceilings *c);
 /* {version, device, ..., ceilings, results: rows}. Takes rows and ceilings; either may be NULL: there are
- * none. what: the configuration's path and overrides. */
-json_t *hl_bench_document(const hl_config *cfg, const char *what, const char *device, json_t *rows,
+ * none. what: the path and overrides. */
+json_t *hl_bench_document(const char *precision, const char *what, const char *device, json_t *rows,
                           json_t *ceilings);
 /* The document, to stdout. HL_ERR_MEMORY if it is NULL. */
 hl_status hl_bench_print(const json_t *document, hl_format format, hl_error *err);

@@ -25,7 +25,7 @@ static cost cost_of(const hl_session *s, int index, hl_precision precision, cons
     c.seconds = c.call.runs ? c.call.seconds / (double)c.call.runs : 0;
     c.flops = c.call.flops;
     c.bytes = c.call.bytes_read + c.call.bytes_written;
-    hl_roof_add(&c.roof, ceilings, precision, c.flops, c.bytes);
+    hl_roof_add(&c.roof, ceilings, c.call.op, precision, c.flops, c.bytes);
     return c;
 }
 

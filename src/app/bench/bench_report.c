@@ -34,8 +34,8 @@ json_t *hl_bench_row_json(const hl_bench_row *r)
 {
     const hl_bench_point *p = &r->point;
     json_t *row = json_pack("{s:s, s:I, s:s, s:i, s:i, s:f}", "what", p->training ? "training" : "inference",
-                            "batch", (json_int_t)p->batch, "precision", hl_precision_name(p->precision),
-                            "threads", p->threads, "streams", p->streams, "sparsity", p->sparsity);
+                            "batch", (json_int_t)p->batch, "precision", hl_bench_precision(p), "threads",
+                            p->threads, "streams", p->streams, "sparsity", p->sparsity);
     json_t *rest = r->error.status == HL_OK ? times_json(r) : json_pack("{s:s}", "error", r->error.message);
     int failed = json_object_update(row, rest);
     json_decref(rest);
@@ -54,19 +54,20 @@ static json_t *giga(double value)
 
 json_t *hl_bench_ceilings_json(const hl_ceilings *c)
 {
-    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "device", c->device,
-                     "threads", c->threads, "vector_floats", c->vector, "multiply_add_gflop_per_s",
-                     giga(c->multiply_add), "matmul_fp32_gflop_per_s", giga(c->matmul[HL_PRECISION_FP32]),
-                     "matmul_tf32_gflop_per_s", giga(c->matmul[HL_PRECISION_TF32]), "matmul_bf16_gflop_per_s",
-                     giga(c->matmul[HL_PRECISION_BF16]), "matmul_fp16_gflop_per_s",
-                     giga(c->matmul[HL_PRECISION_FP16]), "read_gbyte_per_s", giga(c->read),
-                     "copy_gbyte_per_s", giga(c->copy), "triad_gbyte_per_s", giga(c->triad),
-                     "cache_gbyte_per_s", giga(c->cache), "elementwise_gbyte_per_s", giga(c->elementwise));
+    return json_pack(
+        "{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "device", c->device,
+        "threads", c->threads, "vector_floats", c->vector, "multiply_add_gflop_per_s", giga(c->multiply_add),
+        "multiply_add_int8_gop_per_s", giga(c->integers), "matmul_fp32_gflop_per_s",
+        giga(c->matmul[HL_PRECISION_FP32]), "matmul_tf32_gflop_per_s", giga(c->matmul[HL_PRECISION_TF32]),
+        "matmul_bf16_gflop_per_s", giga(c->matmul[HL_PRECISION_BF16]), "matmul_fp16_gflop_per_s",
+        giga(c->matmul[HL_PRECISION_FP16]), "matmul_int8_gop_per_s", giga(c->matmul_integers),
+        "read_gbyte_per_s", giga(c->read), "copy_gbyte_per_s", giga(c->copy), "triad_gbyte_per_s",
+        giga(c->triad), "cache_gbyte_per_s", giga(c->cache), "elementwise_gbyte_per_s", giga(c->elementwise));
 }
 
 /* ------------------------------------------------------------------ the document */
 
-json_t *hl_bench_document(const hl_config *cfg, const char *what, const char *device, json_t *rows,
+json_t *hl_bench_document(const char *precision, const char *what, const char *device, json_t *rows,
                           json_t *ceilings)
 {
     struct rusage usage;
@@ -74,9 +75,9 @@ json_t *hl_bench_document(const hl_config *cfg, const char *what, const char *de
     hl_describe_processor(&cpu);
     getrusage(RUSAGE_SELF, &usage);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:o*, s:o*}", "version", HL_VERSION, "device",
-                     device, "precision", hl_precision_name((hl_precision)cfg->precision), "config", what,
-                     "processor", cpu.name, "cores", cpu.processors, "peak_rss_bytes",
-                     (json_int_t)usage.ru_maxrss * 1024, "ceilings", ceilings, "results", rows);
+                     device, "precision", precision, "config", what, "processor", cpu.name, "cores",
+                     cpu.processors, "peak_rss_bytes", (json_int_t)usage.ru_maxrss * 1024, "ceilings",
+                     ceilings, "results", rows);
 }
 
 /* ------------------------------------------------------------------ columns */
@@ -91,10 +92,12 @@ static const hl_column ceiling_columns[] = {
     {.key = "threads", .title = "threads"},
     {.key = "vector_floats", .title = "floats/vector", .usual = "0"},
     RATE("multiply_add_gflop", "FMA GFLOP/s"),
+    RATE("multiply_add_int8_gop", "int8 GOP/s"),
     RATE("matmul_fp32_gflop", "matmul fp32"),
     RATE("matmul_tf32_gflop", "tf32"),
     RATE("matmul_bf16_gflop", "bf16"),
     RATE("matmul_fp16_gflop", "fp16"),
+    RATE("matmul_int8_gop", "int8"),
     RATE("read_gbyte", "read GB/s"),
     RATE("copy_gbyte", "copy"),
     RATE("triad_gbyte", "triad"),

@@ -5,6 +5,7 @@
 #include "run/plan.h"
 
 #include <omp.h>
+#include <string.h>
 
 enum { MOST_BATCH = 65536, MOST_THREADS = 1024, MOST_ROWS = 1024 };
 
@@ -24,12 +25,21 @@ static hl_status read_format(hl_bench_request *r, hl_error *err)
     return HL_OK;
 }
 
+/* What its products in floats are computed in. */
+static hl_precision products_of(const hl_model *m)
+{
+    int p = 0;
+    while (p < HL_PRECISIONS && strcmp(hl_model_about(m, "precision"), hl_precision_name((hl_precision)p)))
+        p++;
+    return p < HL_PRECISIONS ? (hl_precision)p : HL_PRECISION_FP32; /* int8: the rest is fp32 */
+}
+
 static hl_status read_lists(hl_bench_request *r, const hl_config *cfg, hl_error *err)
 {
     hl_status status = HL_OK;
     hl_setup_threads(cfg);
     r->batches = r->train ? (hl_list){1, {(double)cfg->train.batch}} : (hl_list){2, {1, 16}};
-    r->precisions = (hl_list){1, {cfg->precision}};
+    r->precisions = (hl_list){1, {r->exported ? products_of(r->exported) : (hl_precision)cfg->precision}};
     r->thread_counts = (hl_list){1, {omp_get_max_threads()}};
     r->stream_counts = (hl_list){1, {1}};
     r->sparsities = (hl_list){1, {0}};
@@ -55,6 +65,11 @@ int hl_bench_rows(const hl_bench_request *r)
 /* What cannot be for any row. */
 static hl_status check_sweep(const hl_bench_request *r, const hl_backend *backend, hl_error *err)
 {
+    if (r->exported && (r->train || r->precision || r->sparsity))
+        return hl_fail(err, HL_ERR_USAGE, "--%s is of a configuration: an exported model only acts, as it is",
+                       r->train       ? "train"
+                       : r->precision ? "precision"
+                                      : "sparsity");
     if (r->train && (r->streams || r->sparsity))
         return hl_fail(err, HL_ERR_USAGE, "--%s is of inference: leave --train out",
                        r->streams ? "streams" : "sparsity");
@@ -97,7 +112,7 @@ hl_status hl_bench_read_request(hl_bench_request *r, const hl_config *cfg, hl_er
 /* Row i of the sweep; batches change first. */
 hl_bench_point hl_bench_point_of(const hl_bench_request *r, int i)
 {
-    hl_bench_point p = {.training = r->train};
+    hl_bench_point p = {.training = r->train, .exported = r->exported};
     p.batch = (int64_t)r->batches.at[i % r->batches.n];
     i /= r->batches.n;
     p.sparsity = r->sparsities.at[i % r->sparsities.n];
@@ -107,4 +122,9 @@ hl_bench_point hl_bench_point_of(const hl_bench_request *r, int i)
     p.threads = (int)r->thread_counts.at[i % r->thread_counts.n];
     p.precision = (hl_precision)r->precisions.at[i / r->thread_counts.n];
     return p;
+}
+
+const char *hl_bench_precision(const hl_bench_point *p)
+{
+    return p->exported ? hl_model_about(p->exported, "precision") : hl_precision_name(p->precision);
 }

@@ -20,9 +20,9 @@ static double now_ms(void)
 
 /* ------------------------------------------------------------------ sessions with something in them */
 
-/* Sessions of one graph over one store. */
+/* Sessions of one graph over one store, or of one exported model. */
 typedef struct group {
-    hl_params *params;
+    hl_params *params; /* NULL: of an exported model */
     int n;
     hl_session *session[HL_BENCH_STREAMS];
 } group;
@@ -41,6 +41,19 @@ static void fill_inputs(hl_session *s)
         for (int64_t i = 0; x && i < count; i++)
             x[i] = (float)((i * 2654435761u + k) >> 8 & 0xffff) / 65536.0f - 0.5f;
     }
+}
+
+static hl_status open_exported(group *all, const hl_config *cfg, const hl_bench_point *p, hl_error *err)
+{
+    const hl_session_options o = {.device = cfg->device};
+    while (all->n < p->streams) {
+        hl_session *s = hl_model_session(p->exported, p->batch, &o, err);
+        if (!s)
+            return err->status;
+        all->session[all->n++] = s;
+        fill_inputs(s);
+    }
+    return HL_OK;
 }
 
 static hl_status open_sessions(group *all, const hl_graph *g, const hl_config *cfg, const hl_bench_point *p,
@@ -68,7 +81,7 @@ static void close_group(group *all)
     *all = (group){0};
 }
 
-static hl_status open_group(group *all, const hl_config *cfg, const hl_bench_point *p, hl_error *err)
+static hl_status open_random(group *all, const hl_config *cfg, const hl_bench_point *p, hl_error *err)
 {
     hl_trainer_options o = hl_setup_trainer(cfg);
     o.batch = p->batch;
@@ -81,6 +94,13 @@ static hl_status open_group(group *all, const hl_config *cfg, const hl_bench_poi
     hl_status status = g ? open_sessions(all, g, cfg, p, err)
                          : hl_fail(err, HL_ERR_MEMORY, "no memory for a graph");
     hl_graph_free(g);
+    return status;
+}
+
+static hl_status open_group(group *all, const hl_config *cfg, const hl_bench_point *p, hl_error *err)
+{
+    *all = (group){0};
+    hl_status status = p->exported ? open_exported(all, cfg, p, err) : open_random(all, cfg, p, err);
     if (status != HL_OK)
         close_group(all);
     return status;
@@ -181,7 +201,7 @@ static hl_status record_trace(const group *all, double seconds, hl_tracing *trac
         char name[96];
         int used = snprintf(name, sizeof name, "%s, batch %lld, %s, threads %d",
                             p->training ? "training" : "inference", (long long)p->batch,
-                            hl_precision_name(p->precision), p->threads);
+                            hl_bench_precision(p), p->threads);
         if (p->sparsity > 0)
             used += snprintf(name + used, sizeof name - (size_t)used, ", sparsity %g", p->sparsity);
         if (all->n > 1)

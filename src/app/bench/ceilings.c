@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "kernels/cpu/ceilings.h"
+#include "ops/ops.h"
 #include "run/plan.h"
 
 #include <math.h>
@@ -26,6 +27,7 @@ static hl_status measure_host(double seconds, hl_ceilings *c, hl_error *err)
         pool[i] = 1;
     c->vector = hl_vector_floats();
     c->multiply_add = hl_best_of_trials(hl_trial_multiply_add, NULL, 0, seconds);
+    c->integers = hl_best_of_trials(hl_trial_integers, NULL, 0, seconds);
     c->read = hl_best_of_trials(hl_trial_read, pool, POOL_FLOATS, seconds);
     c->copy = hl_best_of_trials(hl_trial_copy, pool, POOL_FLOATS, seconds);
     c->triad = hl_best_of_trials(hl_trial_triad, pool, POOL_FLOATS, seconds);
@@ -55,12 +57,21 @@ static hl_tensor build_matmul(hl_graph *g, hl_params *params, int64_t n)
                      true);
 }
 
+static hl_tensor build_quantized(hl_graph *g, hl_params *params, int64_t n)
+{
+    int64_t dim[] = {n, n};
+    hl_tensor none = {0}, w = hl_state(g, params, "w", HL_I8, 0, 2, dim);
+    return hl_quantized_matmul(g, random_param(g, params, "x", 2, dim), w,
+                               random_param(g, params, "scale", 1, dim), none, none);
+}
+
 static hl_tensor build_affine(hl_graph *g, hl_params *params, int64_t n)
 {
     return hl_affine(g, random_param(g, params, "x", 1, &n), 2, 1);
 }
 
 static const probe matmul = {"matmul", 256, 8192, build_matmul};
+static const probe quantized_matmul = {"quantized_matmul", 256, 8192, build_quantized};
 static const probe affine = {"affine", 1 << 18, 1 << 27, build_affine};
 
 /* The call of that op, if it was faster than *best so far. */
@@ -139,6 +150,11 @@ static hl_status measure_kernels(const char *device, bool host, double seconds, 
         if (status == HL_OK)
             c->matmul[p] = best.flops / best.seconds;
     }
+    o.precision = HL_PRECISION_FP32;
+    if (status == HL_OK)
+        status = measure_probe(&quantized_matmul, &o, seconds, &best, c, err);
+    if (status == HL_OK)
+        c->matmul_integers = best.flops / best.seconds;
     return status;
 }
 
@@ -156,8 +172,11 @@ hl_status hl_ceilings_measure(const char *device, double seconds, hl_ceilings *c
 
 /* ------------------------------------------------------------------ roofs */
 
-double hl_ceilings_peak(const hl_ceilings *c, hl_precision precision)
+double hl_ceilings_peak(const hl_ceilings *c, const char *op, hl_precision precision)
 {
+    static const char quantized[] = "quantized_";
+    if (!strncmp(op, quantized, sizeof quantized - 1))
+        return fmax(c->integers, c->matmul_integers);
     return fmax(c->multiply_add, c->matmul[precision]);
 }
 
@@ -166,9 +185,10 @@ double hl_ceilings_bandwidth(const hl_ceilings *c)
     return fmax(fmax(c->read, c->copy), fmax(c->triad, c->elementwise));
 }
 
-void hl_roof_add(hl_roof *r, const hl_ceilings *c, hl_precision precision, double flops, double bytes)
+void hl_roof_add(hl_roof *r, const hl_ceilings *c, const char *op, hl_precision precision, double flops,
+                 double bytes)
 {
-    double computing = flops / hl_ceilings_peak(c, precision), moving = bytes / hl_ceilings_bandwidth(c);
+    double computing = flops / hl_ceilings_peak(c, op, precision), moving = bytes / hl_ceilings_bandwidth(c);
     r->seconds += fmax(computing, moving);
     r->computing += computing >= moving ? computing : 0;
 }

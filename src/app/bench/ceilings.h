@@ -12,7 +12,9 @@ typedef struct hl_ceilings {
     int vector;  /* floats in a vector that hl is built with */
     /* FLOP/s */
     double multiply_add;          /* between registers */
-    double matmul[HL_PRECISIONS]; /* a large product by the kernels that models run */
+    double integers;              /* products of eight bits, between registers */
+    double matmul[HL_PRECISIONS]; /* a large product by the kernels that models run, */
+    double matmul_integers;       /* and with weights of eight bits */
     /* bytes/s */
     double read, copy, triad; /* of memory, by plain loops */
     double cache;             /* reads of each core's second level */
@@ -23,8 +25,9 @@ typedef struct hl_ceilings {
  * as in hl_session_options. */
 hl_status hl_ceilings_measure(const char *device, double seconds, hl_ceilings *c, hl_error *err);
 
-/* The roof over products in a precision, FLOP/s, and over memory, bytes/s: the best that was measured. */
-double hl_ceilings_peak(const hl_ceilings *c, hl_precision precision);
+/* The roof over an op's products, FLOP/s, in integers if the op is quantized or else in a precision; and over
+ * memory, bytes/s: the best that was measured. */
+double hl_ceilings_peak(const hl_ceilings *c, const char *op, hl_precision precision);
 double hl_ceilings_bandwidth(const hl_ceilings *c);
 
 /* The least time that calls need under the ceilings. Starts as {0}. */
@@ -33,7 +36,8 @@ typedef struct hl_roof {
     double computing; /* of these, in calls that arithmetic binds */
 } hl_roof;
 
-void hl_roof_add(hl_roof *r, const hl_ceilings *c, hl_precision precision, double flops, double bytes);
+void hl_roof_add(hl_roof *r, const hl_ceilings *c, const char *op, hl_precision precision, double flops,
+                 double bytes);
 /* The calls of both, one after the other. */
 void hl_roof_join(hl_roof *r, const hl_roof *other);
 /* That least time as percent of the time they took, and in *bound what binds most of it: "compute", "memory",

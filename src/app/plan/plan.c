@@ -1,8 +1,8 @@
 /* hl plan: the memory a configuration needs, by arithmetic. */
 #include "app/command.h"
-#include "app/loaded.h"
 #include "app/plan/planned.h"
 #include "app/setup.h"
+#include "app/subject.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -114,25 +114,6 @@ static bool makes_sense(question *q, const char *config)
     return false;
 }
 
-/* A configuration, or an exported model. */
-static hl_status open_subject(hl_plan_of *of, hl_loaded *exported, hl_config *cfg, const question *q,
-                              const char *path, int n, char *const *overrides, hl_error *err)
-{
-    bool is_exported;
-    hl_status status = hl_loaded_is_exported(path, &is_exported, err);
-    if (status != HL_OK)
-        return status;
-    if (!is_exported)
-        return hl_config_load(cfg, path, n, overrides, err);
-    if (q->picture)
-        return hl_fail(err, HL_ERR_USAGE,
-                       "--memory-viz shows a training step; %s is an exported model, which only acts", path);
-    status = hl_loaded_open(exported, path, n, overrides, err);
-    of->cfg = &exported->trained.config;
-    of->exported = exported->exported;
-    return status;
-}
-
 int hl_command_plan(int argc, char **argv)
 {
     question q = {.batch = -1};
@@ -161,15 +142,17 @@ int hl_command_plan(int argc, char **argv)
     if (!makes_sense(&q, argv[1]))
         return HL_EXIT_USAGE;
     hl_error err = {0};
-    hl_loaded exported = {0};
-    hl_config cfg = {0};
-    hl_plan_of of = {.cfg = &cfg};
-    hl_status status = open_subject(&of, &exported, &cfg, &q, argv[1], n - 1, argv + 2, &err);
+    hl_subject subject;
+    hl_status status = hl_subject_open(&subject, argv[1], n - 1, argv + 2, &err);
+    const hl_plan_of of = {subject.cfg, subject.exported};
+    if (status == HL_OK && q.picture && of.exported)
+        status = hl_fail(&err, HL_ERR_USAGE,
+                         "--memory-viz shows a training step; %s is an exported model, which only acts",
+                         argv[1]);
     if (status == HL_OK) {
         hl_setup_threads(of.cfg);
         status = q.budget ? hl_plan_budget(&of, q.budget, q.json, &err) : plan(&of, &q, &err);
     }
-    hl_loaded_close(&exported);
-    hl_config_free(&cfg);
+    hl_subject_close(&subject);
     return status == HL_OK ? HL_EXIT_OK : hl_report(&err);
 }
