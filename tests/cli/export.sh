@@ -106,6 +106,20 @@ os.execv(sys.argv[1], sys.argv[1:])' "$hl" export run/last.h5 --to gone.safetens
     check 'nothing is left' test -z "$(ls -d gone.* 2>/dev/null)"
 done
 
+# Two that write to one name: the second is refused, and the first one proves its own file.
+"$hl" export run/last.h5 --to twice.safetensors --samples 4 --episodes 20000 >.first 2>&1 &
+exporting=$!
+for _ in $(seq 600); do
+    [ -e twice.safetensors.unproven ] && break
+    sleep 0.1
+done
+cp twice.safetensors.unproven was.unproven
+bad '^hl: twice.safetensors.export: another process is writing it' export run/last.h5 --to twice.safetensors --precision bf16 --samples 4
+check 'what the first one proves is as it was' cmp twice.safetensors.unproven was.unproven
+kill $exporting
+wait $exporting
+check 'nothing is left' test -z "$(ls -d twice.* 2>/dev/null)"
+
 # ONNX
 for precision in fp32 fp16 int8; do
     run 0 export run/last.h5 --to m.onnx --precision $precision --samples 4 --episodes 0

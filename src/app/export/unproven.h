@@ -6,8 +6,8 @@
 #include "hl.h"
 
 /* From here on SIGINT, SIGTERM and SIGHUP, unless ignored, remove the file before they end the program. One
- * at a time in a process. *path lives until hl_unproven_end. That it can be written has been tried: what
- * cannot is known before the work. */
+ * at a time in a process, and one of that name among processes: HL_ERR_IO. *path lives until hl_unproven_end.
+ * That it can be written has been tried: what cannot is known before the work. */
 hl_status hl_unproven_begin(const char *to, const char **path, hl_error *err);
 /* Signals are what they were. The file is the caller's to rename or remove before. */
 void hl_unproven_end(void);
