@@ -15,12 +15,12 @@ enum { ROWS_1 = 4, ROWS_2 = 4, ROWS_3 = 3, ROWS_4 = 3 };
 #endif
 
 enum {
-    TOGETHER = 4,  /* rows of the batch in a tile at most */
-    GROUP = 48,    /* weight rows whose sums a thread holds, */
-    LONG = 512,    /* and where the batch is one tile: fewer if every thread would not get */
-    GROUPS = 8,    /* so many of them; one that wakes late, or is held up, takes fewer */
-    AHEAD = 256,   /* bytes of a stream that are fetched before they are read */
-    BYTES = 64,    /* in a cache line */
+    TOGETHER = 4,         /* rows of the batch in a tile at most */
+    GROUP = 48,           /* weight rows whose sums a thread holds, */
+    LONG = 512,           /* and where the batch is one tile: these, */
+    LONG_BYTES = 1 << 19, /* or as many as have so many bytes */
+    AHEAD = 256,          /* bytes of a stream that are fetched before they are read */
+    BYTES = 64,           /* in a cache line */
     SHALLOW = 1024 /* k per tile where the batch is more than one tile: its rows stay in the first caches */
 };
 
@@ -181,12 +181,14 @@ static void scale_group(const hl_skinny_integers *p, size_t m, const int32_t *su
     }
 }
 
-/* Rows of the weights that a thread takes at a time. */
-static size_t group_of(const hl_skinny_integers *p, size_t m, int threads)
+/* Rows of the weights that a thread takes at a time: one that wakes late, or is held up, takes them less
+ * often. The same for any number of threads, since where a group ends may change how an activation is
+ * rounded. */
+static size_t group_of(const hl_skinny_integers *p, size_t m)
 {
     if (m > TOGETHER)
         return GROUP;
-    return threads == 1 ? LONG : smaller(LONG, round_up(p->n_out / (GROUPS * (size_t)threads) + 1, ROWS_1));
+    return smaller(LONG, round_up(LONG_BYTES / (p->n_in + 1) + 1, ROWS_1));
 }
 
 void hl_skinny_integers_run(const hl_skinny_integers *p, size_t m, const float *x, const float *x_scale,
@@ -196,7 +198,7 @@ void hl_skinny_integers_run(const hl_skinny_integers *p, size_t m, const float *
     float *step = (float *)(void *)((char *)work + round_up(m * p->width * sizeof *q, BYTES));
     int32_t *all_sums = (int32_t *)(void *)((char *)step + round_up(m * sizeof *step, BYTES));
     int now = omp_get_max_threads(), threads = now < p->threads ? now : p->threads;
-    const size_t group = group_of(p, m, threads);
+    const size_t group = group_of(p, m);
     quantize(p, m, x, x_scale, q, step);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (size_t o = 0; o < p->n_out; o += group) {
