@@ -333,7 +333,7 @@ typedef struct hl_memory {
     size_t by_kind[HL_MEM_KINDS];
     size_t arena;       /* size of the arena */
     size_t lower_bound; /* no placement can need a smaller arena */
-    size_t total;       /* arena + parameters + copies + optimizer + packed */
+    size_t total;       /* arena + parameters + copies + optimizer + packed; not what is mapped */
     int peak_step;      /* index of the fullest kernel call, and its op */
     const char *peak_op;
 } hl_memory;
@@ -514,14 +514,15 @@ typedef struct hl_policy_options {
     hl_precision precision;
 } hl_policy_options;
 
-/* options NULL: all zero. */
+/* options NULL: all zero. HL_ERR_DATA: the model does not act, or not for so many rows. */
 HL_API hl_policy *hl_policy_new(hl_model *m, const hl_policy_options *options, hl_error *err);
 HL_API void hl_policy_free(hl_policy *p);
 /* Where to write raw observations before hl_policy_act, [rows, ...]; NULL: the model does not read this
  * sense. */
 HL_API float *hl_policy_sense(hl_policy *p, const char *name);
 /* Computes action [rows, A], in the robot's units; allocates nothing. HL_ERR_DATA names sense, row and
- * element of an observation that is not finite; then no row has moved on. */
+ * element of an observation that is not finite, HL_ERR_NUMERIC row and element of a result that is not, since
+ * the observation is beyond what the precision holds: then no row has moved on, and action is none. */
 HL_API hl_status hl_policy_act(hl_policy *p, float *action, hl_error *err);
 /* A row starts a new episode: no previous action, and its history is its first observation, repeated. */
 HL_API void hl_policy_reset(hl_policy *p, int64_t row);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/shape.h"
 #include "base/text.h"
+#include "deploy/model.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -91,6 +92,8 @@ static hl_status open_exported(hl_loaded *l, const char *path, int n, char *cons
                        hl_excerpt_of(step).text);
     l->trained.model = hl_config_model(&l->trained.config);
     status = check_interface(l, path, err);
+    if (status == HL_OK)
+        status = hl_model_check_batch(l->exported, err);
     return status == HL_OK ? hl_model_check(l->exported, err) : status;
 }
 

@@ -1,6 +1,7 @@
 #include "compile/passes.h"
 
 #include "base/error.h"
+#include "ops/ops.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,13 +78,22 @@ static void find_phases(hl_graph *g)
     }
 }
 
+/* Values are asked for by name: one name, one value. */
+static hl_status check_names(const hl_graph *g, hl_error *err)
+{
+    for (int i = 0; i < g->n_outputs; i++)
+        if (hl_graph_input(g, g->outputs[i].name))
+            return hl_fail(err, HL_ERR_SHAPE, "output '%s' has the name of an input", g->outputs[i].name);
+    return HL_OK;
+}
+
 hl_graph *hl_compile(const hl_graph *g, hl_precision precision, hl_error *err)
 {
     if (hl_graph_error(g)) {
         hl_fail(err, HL_ERR_SHAPE, "%s", hl_graph_error(g));
         return NULL;
     }
-    if (check_disabled(err) != HL_OK)
+    if (check_names(g, err) != HL_OK || check_disabled(err) != HL_OK)
         return NULL;
     hl_graph *now = hl_graph_rewrite(g, NULL, NULL);
     if (now) {

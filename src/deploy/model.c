@@ -210,6 +210,31 @@ static hl_status read_graph(hl_model *m, hl_error *err)
     return status == HL_OK ? describe(m, err) : status;
 }
 
+static hl_status check_batch(const hl_model *m, const hl_model_value *one, hl_shape two, hl_error *err)
+{
+    if (one->shape.rank > 0 && one->shape.dim[0] == 1 && two.dim[0] == 2)
+        return HL_OK;
+    return hl_fail(err, HL_ERR_DATA,
+                   "%s: '%s' is %s for a batch of 1 and %s for a batch of 2: its first dim must be the batch",
+                   m->path, hl_long_excerpt_of(one->name).text, hl_shape_print(one->shape).text,
+                   hl_shape_print(two).text);
+}
+
+hl_status hl_model_check_batch(const hl_model *m, hl_error *err)
+{
+    hl_graph *two = graph_at(m, 2, err);
+    hl_status status = two ? HL_OK : err->status;
+    for (int i = 0; i < m->n_inputs && status == HL_OK; i++) {
+        const hl_node *n = hl_graph_input(two, m->inputs[i].name);
+        if (!((const hl_input_params *)n->params)->scalar)
+            status = check_batch(m, &m->inputs[i], hl_shape_of(two, hl_node_output(n, 0)), err);
+    }
+    for (int i = 0; i < m->n_outputs && status == HL_OK; i++)
+        status = check_batch(m, &m->outputs[i], hl_shape_of(two, two->outputs[i].tensor), err);
+    hl_graph_free(two);
+    return status;
+}
+
 /* ------------------------------------------------------------------ */
 
 /* "model.safetensors: graph" */

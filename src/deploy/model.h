@@ -7,6 +7,10 @@
 /* The store its graph reads: an entry for each tensor of the file. */
 const hl_params *hl_model_params(const hl_model *m);
 
+/* Whether a batch of any size has rows in all inputs that are no scalars, and in all outputs: HL_ERR_DATA
+ * names one that has not. Graphs are free to be without; what acts is not. */
+hl_status hl_model_check_batch(const hl_model *m, hl_error *err);
+
 #define HL_MODEL_FORMAT "hl-model"
 /* Of what is written, and the newest that is read. */
 enum { HL_MODEL_FORMAT_VERSION = 1 };

@@ -138,8 +138,15 @@ hl_policy *hl_policy_new(hl_model *m, const hl_policy_options *options, hl_error
 {
     hl_policy_options o = options ? *options : (hl_policy_options){0};
     const hl_session_options how = {.device = o.device, .precision = o.precision, .frozen = true};
-    hl_session *s = hl_model_session(m, o.rows ? o.rows : 1, &how, err);
-    return s ? hl_policy_over(s, o.smoothing, NULL, err) : NULL;
+    const int64_t rows = o.rows ? o.rows : 1;
+    hl_session *s = hl_model_session(m, rows, &how, err);
+    hl_policy *p = s ? hl_policy_over(s, o.smoothing, NULL, err) : NULL;
+    if (!p || p->rows == rows)
+        return p;
+    hl_fail(err, HL_ERR_DATA, "the model gives %lld actions for a batch of %lld: its batch is not free",
+            (long long)p->rows, (long long)rows);
+    hl_policy_free(p);
+    return NULL;
 }
 
 void hl_policy_free(hl_policy *p)
@@ -197,6 +204,19 @@ static void convert_senses(hl_policy *p)
                                  p->senses[k].at + r * p->senses[k].size);
 }
 
+/* What is not finite would be part of every later step of its row: "what" says which result x is. */
+static hl_status check_result(const hl_policy *p, const char *what, const float *x, int64_t size,
+                              hl_error *err)
+{
+    for (int64_t i = 0; i < p->rows * size; i++)
+        if (!isfinite(x[i]))
+            return hl_fail(err, HL_ERR_NUMERIC,
+                           "%s[%lld] of row %lld is %g: the observation is beyond what the model's precision "
+                           "holds, or its weights are damaged",
+                           what, (long long)(i % size), (long long)(i / size), (double)x[i]);
+    return HL_OK;
+}
+
 /* Rows that begin an episode get their first observation as their whole past: the features are
  * computed once to fill it. */
 static hl_status begin_histories(hl_policy *p, hl_error *err)
@@ -207,6 +227,8 @@ static hl_status begin_histories(hl_policy *p, hl_error *err)
     if (!p->history || !any)
         return HL_OK;
     hl_status status = hl_session_run(p->session, err);
+    if (status == HL_OK)
+        status = check_result(p, "features", p->features, p->width, err);
     for (int64_t r = 0; r < p->rows && status == HL_OK; r++)
         for (int64_t t = 0; p->fresh[r] && t < p->entries; t++)
             memcpy(p->history + (r * p->entries + t) * p->width, p->features + r * p->width,
@@ -224,19 +246,25 @@ static void push_history(hl_policy *p)
     }
 }
 
-/* What the step gave is the caller's, and the next step's previous action. */
-static void give_actions(hl_policy *p, float *action)
+/* What the step gave is the caller's. */
+static hl_status give_actions(const hl_policy *p, float *action, hl_error *err)
 {
-    const size_t bytes = (size_t)(p->rows * p->action_size) * sizeof(float);
-    memcpy(action, p->action, bytes);
+    memcpy(action, p->action, (size_t)(p->rows * p->action_size) * sizeof(float));
+    for (int64_t r = 0; r < p->rows && p->units.action; r++)
+        p->units.action(p->units.context, action + r * p->action_size);
+    return check_result(p, "action", action, p->action_size, err);
+}
+
+/* And the next step's past. */
+static void move_on(hl_policy *p)
+{
+    push_history(p);
     if (p->previous)
-        memcpy(p->previous, p->action, bytes);
+        memcpy(p->previous, p->action, (size_t)(p->rows * p->action_size) * sizeof(float));
     for (int64_t r = 0; r < p->rows; r++) {
         p->fresh[r] = false;
         if (p->smoothing)
             p->smoothing[r] = p->weight;
-        if (p->units.action)
-            p->units.action(p->units.context, action + r * p->action_size);
     }
 }
 
@@ -249,9 +277,11 @@ hl_status hl_policy_act(hl_policy *p, float *action, hl_error *err)
     status = begin_histories(p, err);
     if (status == HL_OK)
         status = hl_session_run(p->session, err);
-    if (status != HL_OK)
-        return status;
-    push_history(p);
-    give_actions(p, action);
-    return HL_OK;
+    if (status == HL_OK && p->history)
+        status = check_result(p, "features", p->features, p->width, err);
+    if (status == HL_OK)
+        status = give_actions(p, action, err);
+    if (status == HL_OK)
+        move_on(p);
+    return status;
 }

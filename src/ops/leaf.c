@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const hl_node *find_input(const hl_graph *g, const char *name)
+const hl_node *hl_graph_input(const hl_graph *g, const char *name)
 {
     for (int i = 0; i < g->n_nodes; i++) {
         const hl_input_params *p = g->nodes[i]->params;
@@ -27,7 +27,7 @@ hl_tensor hl_scalar(hl_graph *g, const char *name, float value)
 {
     if (!g || g->failed)
         return (hl_tensor){0};
-    const hl_node *old = find_input(g, name);
+    const hl_node *old = hl_graph_input(g, name);
     if (old && ((const hl_input_params *)old->params)->scalar)
         return hl_node_output(old, 0);
     if (old)
@@ -44,7 +44,7 @@ static bool input_shape(hl_graph *g, hl_node *n)
         hl_graph_fail(g, "no memory for the name of an input");
         return false;
     }
-    if (find_input(g, p->name)) {
+    if (hl_graph_input(g, p->name)) {
         hl_graph_fail(g, "input '%s' is declared twice", p->name);
         return false;
     }

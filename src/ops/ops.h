@@ -14,6 +14,9 @@ int hl_op_count(void);
 const hl_op_def *hl_op_at(int index);
 const hl_op_def *hl_op_find(const char *name);
 
+/* The input or scalar of that name; NULL: there is none. */
+const hl_node *hl_graph_input(const hl_graph *g, const char *name);
+
 /* For the tables of fields. */
 extern const hl_field hl_no_fields[];
 extern const char *const hl_activation_words[], *const hl_math_words[];

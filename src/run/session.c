@@ -49,15 +49,6 @@ void hl_session_free(hl_session *s)
 
 /* ------------------------------------------------------------------ inputs and outputs */
 
-static const hl_node *find_input(const hl_session *s, const char *name)
-{
-    const hl_graph *g = s->plan->graph;
-    for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i]->op == &hl_op_input && !strcmp(((hl_input_params *)g->nodes[i]->params)->name, name))
-            return g->nodes[i];
-    return NULL;
-}
-
 static hl_tensor find_output(const hl_session *s, const char *name)
 {
     const hl_graph *g = s->plan->graph;
@@ -69,7 +60,7 @@ static hl_tensor find_output(const hl_session *s, const char *name)
 
 float *hl_session_input(hl_session *s, const char *name)
 {
-    const hl_node *n = find_input(s, name);
+    const hl_node *n = hl_graph_input(s->plan->graph, name);
     return n ? hl_session_host(s, s->plan->locations[n->first_out]) : NULL;
 }
 
@@ -81,13 +72,13 @@ const float *hl_session_output(const hl_session *s, const char *name)
 
 hl_shape hl_session_shape(const hl_session *s, const char *name)
 {
-    const hl_node *n = find_input(s, name);
+    const hl_node *n = hl_graph_input(s->plan->graph, name);
     return hl_shape_of(s->plan->graph, n ? hl_node_output(n, 0) : find_output(s, name));
 }
 
 hl_status hl_session_set(hl_session *s, const char *scalar, float value)
 {
-    const hl_node *n = find_input(s, scalar);
+    const hl_node *n = hl_graph_input(s->plan->graph, scalar);
     if (!n || !((hl_input_params *)n->params)->scalar)
         return HL_ERR_USAGE;
     *(float *)hl_session_host(s, s->plan->locations[n->first_out]) = value;

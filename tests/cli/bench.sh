@@ -144,10 +144,11 @@ check '4 rows and a header' test "$(wc -l <.stdout)" -eq 5
 prints '^inference +3 +int8 +2 +5 '
 run 0 bench m.safetensors "${quick[@]}" --json --profile
 check 'JSON' valid_json .stdout
-python 'what it says of the model' 'import json, sys
+python 'what it says of the model' 'import json, os, sys
 d = json.load(open(sys.argv[1]))
 assert d["precision"] == "int8" and d["config"].startswith("m.safetensors ")
 assert [(r["batch"], r["precision"]) for r in d["results"]] == [(1, "int8"), (16, "int8")]
+assert all(r["planned_bytes"] > os.path.getsize("m.safetensors") / 2 for r in d["results"]) # mapped weights, too
 assert all("quantized_matmul" in {o["op"] for o in r["profile"]["ops"]} for r in d["results"])' .stdout
 for flag in --train '--precision fp32' '--sparsity 0.5'; do
     # shellcheck disable=SC2086

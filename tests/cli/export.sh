@@ -217,6 +217,12 @@ damaged fp32.safetensors bad.safetensors 'about["format_version"] = "2"'
 bad 'bad.safetensors: its format_version is 2, hl .* reads up to 1' eval bad.safetensors
 damaged fp32.safetensors bad.safetensors 'about["config"] = about["config"].replace("image: 8", "image: 16")'
 bad "bad.safetensors: its graph has 192 elements in 'visual'" eval bad.safetensors
+damaged fp32.safetensors bad.safetensors 'import re; about["program"] = re.sub(r"\"(\d*)B\"", lambda m: m[1] or "1", about["program"])'
+for command in eval plan bench; do
+    bad "^hl: bad.safetensors: 'visual' is \[1,.*\] for a batch of 1 and \[1,.*\] for a batch of 2" $command bad.safetensors
+done
+damaged fp32.safetensors bad.safetensors 'p = json.loads(about["program"]); p["outputs"]["tactile"] = p["outputs"]["action"]; about["program"] = json.dumps(p)'
+bad "^hl: bad.safetensors: graph: output 'tactile' has the name of an input" eval bad.safetensors
 damaged fp32.safetensors odd.safetensors 'pad = 1' # no tensor where its type wants it
 run 0 inspect odd.safetensors
 actions odd.safetensors odd.act

@@ -2,6 +2,7 @@
 #include "app/policy.h"
 #include "base/memory.h"
 #include "data/dataset.h"
+#include "deploy/model.h"
 #include "deploy/policy.h"
 #include "export/write.h"
 #include "tests/small_model.h"
@@ -22,13 +23,10 @@ static hl_model_options with_history(int64_t history)
     return o;
 }
 
-/* A model whose units are the robot's: what a normalisation of nothing leaves. */
-static hl_model *deployed(hl_params *params, const hl_model_options *o, bool smoothing)
+static hl_model *written(const char *name, hl_graph *two, hl_graph *three, hl_params *params)
 {
     hl_error err = {0};
-    const char *path = temporary_path("policy.safetensors");
-    hl_graph *two = hl_policy_graph(params, o, 2, smoothing),
-             *three = hl_policy_graph(params, o, 3, smoothing);
+    const char *path = temporary_path(name);
     if (hl_model_write(path, two, three, params, HL_PRECISION_FP32, 0, NULL, &err) != HL_OK)
         fail_msg("%s", err.message);
     hl_graph_free(two);
@@ -37,6 +35,13 @@ static hl_model *deployed(hl_params *params, const hl_model_options *o, bool smo
     if (!m)
         fail_msg("%s", err.message);
     return m;
+}
+
+/* A model whose units are the robot's: what a normalisation of nothing leaves. */
+static hl_model *deployed(hl_params *params, const hl_model_options *o, bool smoothing)
+{
+    return written("policy.safetensors", hl_policy_graph(params, o, 2, smoothing),
+                   hl_policy_graph(params, o, 3, smoothing), params);
 }
 
 static hl_policy *acting(hl_model *m, int64_t rows, float smoothing)
@@ -277,6 +282,84 @@ static void what_is_not_finite_is_named(void **state)
     hl_params_free(params);
 }
 
+/* Beyond what 32 bits hold on the way: it is told, and the next step is as if it had not been. */
+static void a_result_that_is_not_finite_is_named(void **state)
+{
+    (void)state;
+    for (int history = 0; history <= T; history += T) {
+        hl_error err = {0};
+        hl_model_options o = with_history(history);
+        hl_params *params = hl_params_new(5);
+        hl_model *m = deployed(params, &o, true);
+        hl_policy *p = acting(m, 2, 0.5f), *other = acting(m, 2, 0.5f);
+        float action[2 * A], expected[2 * A];
+        for (int step = 0; step < 4; step++) {
+            for (int r = 0; r < 2; r++) {
+                observe(p, &o, r, r, step);
+                observe(other, &o, r, r, step);
+            }
+            if (step % 2 == 0) { /* at the start of an episode, and later */
+                for (int s = 0; s < HL_MODEL_SENSES; s++)
+                    for (int64_t i = 0, n = hl_model_sense_size(&o, s); i < n; i++)
+                        hl_policy_sense(p, hl_model_sense(s))[n + i] = 3e38f;
+                assert_int_equal(hl_policy_act(p, action, &err), HL_ERR_NUMERIC);
+                assert_non_null(strstr(err.message, "of row 1 is "));
+                observe(p, &o, 1, 1, step);
+            }
+            act(p, action);
+            act(other, expected);
+            assert_memory_equal(action, expected, sizeof action);
+        }
+        hl_policy_free(p);
+        hl_policy_free(other);
+        hl_model_free(m);
+        hl_params_free(params);
+    }
+}
+
+static hl_graph *of_two_rows(void)
+{
+    hl_graph *g = hl_graph_new();
+    hl_output(g, "action", hl_relu(g, hl_input(g, "tactile", HL_F32, 2, (int64_t[]){2, 4})));
+    return g;
+}
+
+static void a_batch_that_is_fixed_is_refused(void **state)
+{
+    (void)state;
+    hl_params *params = hl_params_new(1);
+    hl_model *m = written("fixed.safetensors", of_two_rows(), of_two_rows(), params);
+    for (int rows = 1; rows <= 3; rows++) {
+        hl_error err = {0};
+        hl_policy *p = hl_policy_new(m, &(hl_policy_options){.rows = rows}, &err);
+        assert_int_equal(p != NULL, rows == 2);
+        if (!p) {
+            assert_int_equal(err.status, HL_ERR_DATA);
+            assert_non_null(strstr(err.message, "its batch is not free"));
+        }
+        hl_policy_free(p);
+    }
+    hl_error err = {0};
+    assert_int_equal(hl_model_check_batch(m, &err), HL_ERR_DATA);
+    assert_non_null(strstr(err.message, "'tactile' is [2,4] for a batch of 1 and [2,4] for a batch of 2"));
+    hl_model_free(m);
+    hl_params_free(params);
+}
+
+static void one_name_is_one_value(void **state)
+{
+    (void)state;
+    hl_error err = {0};
+    hl_params *params = hl_params_new(1);
+    hl_graph *g = of_two_rows();
+    hl_output(g, "tactile", hl_gelu(g, hl_input(g, "audio", HL_F32, 2, (int64_t[]){2, 3})));
+    assert_null(hl_session_new(g, params, NULL, &err));
+    assert_int_equal(err.status, HL_ERR_SHAPE);
+    assert_string_equal(err.message, "output 'tactile' has the name of an input");
+    hl_graph_free(g);
+    hl_params_free(params);
+}
+
 static void options_are_checked(void **state)
 {
     (void)state;
@@ -388,6 +471,9 @@ int main(void)
         cmocka_unit_test(a_checkpoint_acts_alike),
         cmocka_unit_test(a_step_allocates_nothing),
         cmocka_unit_test(what_is_not_finite_is_named),
+        cmocka_unit_test(a_result_that_is_not_finite_is_named),
+        cmocka_unit_test(a_batch_that_is_fixed_is_refused),
+        cmocka_unit_test(one_name_is_one_value),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(graphs_that_do_not_act_are_refused),
         cmocka_unit_test(no_allocation_is_taken_for_granted),

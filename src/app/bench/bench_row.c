@@ -271,7 +271,7 @@ static hl_status measure_group(const group *all, double seconds, const hl_ceilin
     hl_memory memory = hl_session_memory(all->session[0]);
     snprintf(row->device, sizeof row->device, "%s", hl_session_device(all->session[0]));
     row->rss_bytes = hl_resident_bytes();
-    row->planned_bytes = memory.total + (size_t)(all->n - 1) * memory.arena;
+    row->planned_bytes = memory.total + memory.by_kind[HL_MEM_MAPPED] + (size_t)(all->n - 1) * memory.arena;
     if (dense)
         row->action_change = change_from(dense, all->session[0]);
     if (ceilings)
