@@ -60,6 +60,8 @@ check 'what stays in floats is listed' \
     test "$(figure int8.safetensors.parity.json layers 0 weight)" != ''
 
 # Calibrated on the training data, or on files.
+run 0 export run/last.h5 --to c.safetensors --samples 0 --episodes 0
+check 'nothing was compared, and nothing passed' test "$(figure c.safetensors.parity.json pass)" = None
 run 0 export run/last.h5 --to c.safetensors --precision int8 --calibrate train --samples 20 --episodes 0 --json
 check 'JSON on stdout' valid_json .stdout
 check 'operands have scales' test "$(figure c.safetensors.parity.json layers 1 operand_scale)" != None
@@ -104,6 +106,45 @@ os.execv(sys.argv[1], sys.argv[1:])' "$hl" export run/last.h5 --to gone.safetens
     wait $exporting
     check "ends by $signal" test $? -gt 128
     check 'nothing is left' test -z "$(ls -d gone.* 2>/dev/null)"
+done
+
+# So does an ONNX model that is half written. (Its data is waited for by a reader, which is none.)
+mkdir onnx
+for n in $(seq 40); do
+    "$hl" export run/last.h5 --to onnx/m.onnx --samples 4 --episodes 0 >.stdout 2>.stderr &
+    exporting=$!
+    sleep "0.0$((RANDOM % 9 + 1))"
+    kill -s TERM $exporting
+    wait $exporting
+    left=$(find onnx -type f ! -name m.onnx ! -name m.onnx.parity.json)
+    [ -z "$left" ] || break
+done
+check "nothing is half written: $left" test -z "$left"
+
+# A report that cannot be written is known before the work, and an old one does not stay beside a new model.
+mkdir told.safetensors.parity.json
+bad 'told.safetensors.parity.json' export run/last.h5 --to told.safetensors --samples 4 --episodes 0
+check 'no model without its report' test ! -e told.safetensors
+rmdir told.safetensors.parity.json
+run 0 export run/last.h5 --to told.safetensors --samples 4 --episodes 0
+fails() { # N: as bf16, with the N-th write failing
+    ! HL_FAIL_WRITE=$1 "$hl" export run/last.h5 --to told.safetensors --precision bf16 --samples 4 --episodes 0 >.stdout 2>.stderr
+}
+most=1
+while fails $most; do most=$((2 * most)); done
+least=$((most / 2)) # that fails, and most does not
+while [ $((most - least)) -gt 1 ]; do
+    n=$(((least + most) / 2))
+    if fails $n; then least=$n; else most=$n; fi
+done
+for n in $(seq $((most - 12)) $((most - 1))); do # the last ones: giving names
+    run 0 export run/last.h5 --to told.safetensors --samples 4 --episodes 0
+    cp told.safetensors was.safetensors
+    check "write $n fails" fails "$n"
+    said=nothing
+    [ -e told.safetensors.parity.json ] && said=$(figure told.safetensors.parity.json precision)
+    cmp -s told.safetensors was.safetensors && expected='fp32' || expected='bf16|nothing'
+    check "write $n fails: the report tells of the model" grep -Eqx "$expected" <<<"$said"
 done
 
 # Two that write to one name: the second is refused, and the first one proves its own file.

@@ -155,37 +155,33 @@ static uint64_t bytes_of(const char *path)
     return stat(path, &s) == 0 ? (uint64_t)s.st_size : 0;
 }
 
-static hl_status save_report(const char *path, const json_t *report, hl_error *err)
+/* Beside what it tells of. Where it cannot be, no report of an earlier file stays there. */
+static hl_status save_report(const char *to, const json_t *report, hl_error *err)
 {
-    hl_text text = {0};
+    hl_text text = {0}, name = {0};
+    hl_text_appendf(&name, "%s.parity.json", to);
     hl_json_append(&text, report, HL_JSON_PRETTY);
     const size_t n = text.size;
-    char *all = hl_text_take(&text);
-    hl_status status = all ? hl_file_save(path, all, n, err)
-                           : hl_fail(err, HL_ERR_MEMORY, "no memory for the report of the export");
+    char *all = hl_text_take(&text), *path = hl_text_take(&name);
+    hl_status status = all && path ? hl_file_save(path, all, n, err)
+                                   : hl_fail(err, HL_ERR_MEMORY, "no memory for the report of the export");
+    if (status != HL_OK) {
+        status = hl_fail_prefix(err, "%s is complete, its report is not", to);
+        if (path && access(path, F_OK) == 0 && hl_file_remove(path, NULL) != HL_OK)
+            status = hl_fail_prefix(err, "%s tells of what stood there before, remove it", path);
+    }
     hl_free(all);
+    hl_free(path);
     return status;
 }
 
-/* The report lies beside what it tells of; where that was not written it is only printed. */
-static hl_status tell(const request *r, const hl_export_told *told, bool save, hl_error *err)
+static hl_status print_report(const request *r, const hl_export_told *told, const json_t *report,
+                              hl_error *err)
 {
-    char *path = NULL;
-    hl_text name = {0};
-    hl_text_appendf(&name, "%s.parity.json", r->to);
-    json_t *report = hl_parity_json(told);
-    hl_status status = (path = hl_text_take(&name)) && report
-                           ? HL_OK
-                           : hl_fail(err, HL_ERR_MEMORY, "no memory for the report of the export");
-    if (status == HL_OK && save && (status = save_report(path, report, err)) != HL_OK)
-        status = hl_fail_prefix(err, "%s is complete, its report is not", r->to);
-    if (status == HL_OK && r->json)
-        status = hl_json_print(stdout, report, err);
-    else if (status == HL_OK)
-        hl_parity_print(told);
-    json_decref(report);
-    hl_free(path);
-    return status;
+    if (r->json)
+        return hl_json_print(stdout, report, err);
+    hl_parity_print(told);
+    return HL_OK;
 }
 
 /* Acts with what was written, beside the checkpoint. */
@@ -231,11 +227,25 @@ static hl_status put_in_place(const request *r, const char *unproven, const hl_t
                                        : hl_file_rename(unproven, r->to, err);
 }
 
+/* Whether another file stands there now, which a rename leaves behind even where it fails to sync the folder.
+ */
+static bool is_replaced(const char *path, ino_t before)
+{
+    struct stat now;
+    return stat(path, &now) == 0 && now.st_ino != before;
+}
+
+static ino_t file_at(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 ? s.st_ino : 0;
+}
+
 static hl_status prove_written(const request *r, const char *unproven, const hl_trained *t,
                                const hl_stage *stage, const hl_layers *layers, hl_windows *held_out,
                                bool *near, hl_error *err)
 {
-    hl_parity parity;
+    hl_parity parity = {0};
     const hl_export_told told = {.from = r->from,
                                  .to = r->to,
                                  .precision = r->numbers.name,
@@ -243,10 +253,21 @@ static hl_status prove_written(const request *r, const char *unproven, const hl_
                                  .parity = &parity,
                                  .layers = r->numbers.integers ? layers : NULL,
                                  .most_error = r->most_error};
+    const ino_t stood = file_at(r->to);
     hl_status status = prove(r, unproven, t, stage, held_out, &parity, err);
     if (status == HL_OK && (*near = hl_parity_near(&told)))
         status = put_in_place(r, unproven, t, stage, &parity, err);
-    return status == HL_OK ? tell(r, &told, *near, err) : status;
+    json_t *report = hl_parity_json(&told);
+    if (!report)
+        status = hl_fail(err, HL_ERR_MEMORY, "no memory for the report of the export");
+    hl_error more = {0};
+    if (is_replaced(r->to, stood) && save_report(r->to, report, &more) != HL_OK)
+        status = status == HL_OK ? hl_fail(err, more.status, "%s", more.message)
+                                 : hl_fail_prefix(err, "%s; and", more.message);
+    if (status == HL_OK)
+        status = print_report(r, &told, report, err);
+    json_decref(report);
+    return status;
 }
 
 /* What is written stands under another name until it is proven. */
@@ -272,7 +293,7 @@ static hl_status export_trained(const request *r, const hl_trained *t, bool *nea
     hl_layers layers = {0};
     hl_stage *stage = NULL;
     hl_windows *held_out = NULL; /* opened before the work: then what is wrong with the data is known */
-    hl_status status = hl_unproven_begin(r->to, &unproven, err);
+    hl_status status = hl_unproven_begin(r->to, r->format == HL_EXPORT_ONNX, &unproven, err);
     if (status != HL_OK)
         return status;
     if (r->samples && !(held_out = hl_windows_open(&t->config, HL_VALID, r->samples,
@@ -310,8 +331,8 @@ static int run(request *r)
     if (status != HL_OK)
         return hl_report(&err);
     if (!near)
-        fprintf(stderr, "hl: %s was not written: its actions are %s\n", r->to,
-                r->most_error > 0 ? "farther off than --max-error allows" : "not finite");
+        fprintf(stderr, "hl: %s was not written: its actions are farther off than --max-error allows\n",
+                r->to);
     return near ? HL_EXIT_OK : HL_EXIT_FAILED;
 }
 
