@@ -82,7 +82,7 @@ static void find_phases(hl_graph *g)
 static hl_status check_names(const hl_graph *g, hl_error *err)
 {
     for (int i = 0; i < g->n_outputs; i++)
-        if (hl_graph_input(g, g->outputs[i].name))
+        if (!hl_output_is_clear(g, g->outputs[i].name, g->outputs[i].tensor))
             return hl_fail(err, HL_ERR_SHAPE, "output '%s' has the name of an input", g->outputs[i].name);
     return HL_OK;
 }

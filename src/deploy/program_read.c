@@ -310,7 +310,7 @@ static hl_status read_outputs(reader *r, json_t *object)
                 r->err, HL_ERR_DATA,
                 "%s: output '%s' must have a name of 1 to %d bytes and be the f32 result of a node", r->name,
                 hl_excerpt_of(name).text, HL_PROGRAM_NAME);
-        if (hl_graph_input(r->g, name))
+        if (!hl_output_is_clear(r->g, name, t))
             return hl_fail(r->err, HL_ERR_DATA, "%s: output '%s' has the name of an input", r->name,
                            hl_excerpt_of(name).text);
         hl_output(r->g, name, t);

@@ -36,6 +36,12 @@ hl_tensor hl_scalar(hl_graph *g, const char *name, float value)
     return hl_graph_apply(g, &hl_op_input, 0, NULL, &p);
 }
 
+bool hl_output_is_clear(const hl_graph *g, const char *name, hl_tensor t)
+{
+    const hl_node *n = hl_graph_input(g, name);
+    return !n || hl_node_output(n, 0).id == t.id;
+}
+
 static bool input_shape(hl_graph *g, hl_node *n)
 {
     hl_input_params *p = n->params;

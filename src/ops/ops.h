@@ -16,6 +16,8 @@ const hl_op_def *hl_op_find(const char *name);
 
 /* The input or scalar of that name; NULL: there is none. */
 const hl_node *hl_graph_input(const hl_graph *g, const char *name);
+/* Whether an output t of that name would be told apart from every input: none has it, or t is that input. */
+bool hl_output_is_clear(const hl_graph *g, const char *name, hl_tensor t);
 
 /* For the tables of fields. */
 extern const hl_field hl_no_fields[];
