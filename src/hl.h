@@ -439,7 +439,7 @@ typedef struct hl_call_info {
     uint64_t runs;  /* since profiling was switched on */
 } hl_call_info;
 
-/* How many calls a step has, and one of them: 0 <= index < hl_session_calls(s). */
+/* How many calls a step has, and one of them; all zero: none has that index. */
 HL_API int hl_session_calls(const hl_session *s);
 HL_API hl_call_info hl_session_call(const hl_session *s, int index);
 /* Their seconds per run as text, dearest first. */
@@ -456,7 +456,8 @@ typedef struct hl_part {
 /* Times parts of the steps that start from here on; cheap enough to stay on. A device goes on to replay
  * steps, after it has recorded them anew. */
 HL_API void hl_session_time_parts(hl_session *s, bool on);
-/* How many parts a step has, in the order in which they begin, and one of them. */
+/* How many parts a step has, in the order in which they begin, and one of them; all zero: none has that
+ * index. */
 HL_API int hl_session_parts(const hl_session *s);
 HL_API hl_part hl_session_part(const hl_session *s, int index);
 
@@ -482,7 +483,7 @@ HL_API hl_status hl_model_check(const hl_model *m, hl_error *err);
  * what else its writer put there; NULL where it says nothing. */
 HL_API const char *hl_model_about(const hl_model *m, const char *key);
 
-/* An input or output, for a batch of 1. */
+/* An input or output, for a batch of 1; without a name where there is none of that index. */
 typedef struct hl_model_value {
     const char *name;
     hl_dtype dtype;
@@ -524,8 +525,9 @@ HL_API float *hl_policy_sense(hl_policy *p, const char *name);
  * element of an observation that is not finite, HL_ERR_NUMERIC row and element of a result that is not, since
  * the observation is beyond what the precision holds: then no row has moved on, and action is none. */
 HL_API hl_status hl_policy_act(hl_policy *p, float *action, hl_error *err);
-/* A row starts a new episode: no previous action, and its history is its first observation, repeated. */
-HL_API void hl_policy_reset(hl_policy *p, int64_t row);
+/* A row starts a new episode: no previous action, and its history is its first observation, repeated.
+ * HL_ERR_USAGE: there is no such row. */
+HL_API hl_status hl_policy_reset(hl_policy *p, int64_t row);
 HL_API hl_session *hl_policy_session(hl_policy *p);
 
 #ifdef __cplusplus

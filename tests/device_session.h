@@ -44,6 +44,20 @@ static inline hl_graph *training_graph(hl_params *params, hl_precision precision
     return g;
 }
 
+static inline hl_session *acting(hl_params *params, hl_session_options options)
+{
+    hl_error err = {0};
+    hl_model_options o = model();
+    hl_graph *g = hl_graph_new();
+    hl_model_nodes m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = BATCH});
+    hl_output(g, "action", m.action);
+    hl_session *s = hl_session_open(g, params, &options, &err);
+    hl_graph_free(g);
+    if (!s)
+        fail_msg("%s", err.message);
+    return s;
+}
+
 static inline hl_session *training(hl_params *params, const char *device, hl_precision precision,
                                    hl_error *err)
 {

@@ -150,24 +150,7 @@ static float multiply_add(int steps)
     return vec_sum(sum[0]);
 }
 
-double hl_trial_multiply_add(float *pool, size_t count)
-{
-    enum { STEPS = 1000000 };
-    (void)pool, (void)count;
-    float total = 0;
-    int threads = 0;
-    double began = hl_seconds();
-#pragma omp parallel reduction(+ : total, threads)
-    {
-        total += multiply_add(STEPS);
-        threads += 1;
-    }
-    double seconds = hl_seconds() - began;
-    sink = total;
-    return 2.0 * CHAINS * VEC_WIDTH * STEPS * threads / seconds;
-}
-
-static int32_t add_products(int steps)
+static float add_products(int steps)
 {
     ints sum[CHAINS] = {0};
     shorts x = (shorts)(sum[0] + 65537 * 3), y = (shorts)(sum[0] + 65537 * 5);
@@ -181,24 +164,37 @@ static int32_t add_products(int steps)
     VEC_UNROLL
     for (int k = 1; k < CHAINS; k++)
         sum[0] = (ints)((shorts)sum[0] ^ (shorts)sum[k]);
-    return ints_sum(sum[0]);
+    return (float)ints_sum(sum[0]);
+}
+
+/* Operations/s of all threads in a loop of chains, each with so many lanes: a multiplication and an addition.
+ */
+static double rate_of(float (*chains)(int steps), int lanes)
+{
+    enum { LOOPS = 1000000 };
+    float total = 0;
+    int threads = 0;
+    double began = hl_seconds();
+#pragma omp parallel reduction(+ : total, threads)
+    {
+        total += chains(LOOPS);
+        threads += 1;
+    }
+    double seconds = hl_seconds() - began;
+    sink = total;
+    return 2.0 * CHAINS * lanes * LOOPS * threads / seconds;
+}
+
+double hl_trial_multiply_add(float *pool, size_t count)
+{
+    (void)pool, (void)count;
+    return rate_of(multiply_add, VEC_WIDTH);
 }
 
 double hl_trial_integers(float *pool, size_t count)
 {
-    enum { STEPS = 1000000 };
     (void)pool, (void)count;
-    int32_t total = 0;
-    int threads = 0;
-    double began = hl_seconds();
-#pragma omp parallel reduction(^ : total) reduction(+ : threads)
-    {
-        total ^= add_products(STEPS);
-        threads += 1;
-    }
-    double seconds = hl_seconds() - began;
-    sink = (float)total;
-    return 2.0 * CHAINS * SHORTS * STEPS * threads / seconds;
+    return rate_of(add_products, SHORTS);
 }
 
 double hl_best_of_trials(hl_trial *trial, float *pool, size_t count, double seconds)

@@ -173,7 +173,7 @@ static hl_status act_on_rows(const observations *in, const hl_trained *t, hl_pol
     for (int64_t row = 0; row < in->rows; row++) {
         hl_status status = HL_OK;
         if (row && in->episode && in->episode[row] != in->episode[row - 1])
-            hl_policy_reset(policy, 0);
+            status = hl_policy_reset(policy, 0);
         for (int s = 0; s < HL_MODEL_SENSES && status == HL_OK; s++)
             if (t->model.senses[s])
                 status = read_row(in, &t->model, s, row, hl_policy_sense(policy, hl_model_sense(s)), err);

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "data/reach.h"
+#include "export/acting.h"
 
-#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -218,19 +218,6 @@ static float *copy_values(const hl_checkpoint_array *a)
     return copy ? memcpy(copy, a->values, a->count * sizeof *copy) : NULL;
 }
 
-static hl_status check_values(const char *path, const hl_checkpoint_array *offset,
-                              const hl_checkpoint_array *scale, hl_error *err)
-{
-    for (size_t k = 0; k < scale->count; k++)
-        if (!isfinite(offset->values[k]) || !isfinite(scale->values[k]) || scale->values[k] == 0)
-            return hl_fail(
-                err, HL_ERR_DATA,
-                "%s: normalization: element %zu of %s is %g, of %s %g; both must be finite and the "
-                "scale other than 0",
-                path, k, offset->name, (double)offset->values[k], scale->name, (double)scale->values[k]);
-    return HL_OK;
-}
-
 hl_status hl_normalization_from(const hl_checkpoint_meta *meta, const hl_model_options *o, const char *path,
                                 hl_normalization *n, hl_error *err)
 {
@@ -248,9 +235,10 @@ hl_status hl_normalization_from(const hl_checkpoint_meta *meta, const hl_model_o
                            array_names[2 * i], offset ? offset->count : 0, scale ? scale->count : 0,
                            (long long)want);
         }
-        if (check_values(path, offset, scale, err) != HL_OK) {
+        const hl_statistics read = {want, offset->values, scale->values};
+        if (hl_statistics_check(&read, i < HL_SENSES ? hl_sense_name((hl_sense)i) : "action", err) != HL_OK) {
             hl_normalization_free(n);
-            return err->status;
+            return hl_fail_prefix(err, "%s", path);
         }
         hl_normalizer *z = normalizer_at(n, i);
         *z = (hl_normalizer){want, copy_values(offset), copy_values(scale)};

@@ -301,8 +301,7 @@ int hl_model_inputs(const hl_model *m)
 
 hl_model_value hl_model_input(const hl_model *m, int index)
 {
-    HL_ASSERT(index >= 0 && index < m->n_inputs);
-    return m->inputs[index];
+    return index >= 0 && index < m->n_inputs ? m->inputs[index] : (hl_model_value){0};
 }
 
 int hl_model_outputs(const hl_model *m)
@@ -312,8 +311,7 @@ int hl_model_outputs(const hl_model *m)
 
 hl_model_value hl_model_output(const hl_model *m, int index)
 {
-    HL_ASSERT(index >= 0 && index < m->n_outputs);
-    return m->outputs[index];
+    return index >= 0 && index < m->n_outputs ? m->outputs[index] : (hl_model_value){0};
 }
 
 const hl_params *hl_model_params(const hl_model *m)

@@ -130,7 +130,7 @@ hl_policy *hl_policy_over(hl_session *session, float smoothing, const hl_policy_
         return NULL;
     }
     for (int64_t r = 0; r < p->rows; r++)
-        hl_policy_reset(p, r);
+        HL_ASSERT(hl_policy_reset(p, r) == HL_OK);
     return p;
 }
 
@@ -174,14 +174,16 @@ hl_session *hl_policy_session(hl_policy *p)
 
 /* ------------------------------------------------------------------ acting */
 
-void hl_policy_reset(hl_policy *p, int64_t row)
+hl_status hl_policy_reset(hl_policy *p, int64_t row)
 {
-    HL_ASSERT(row >= 0 && row < p->rows);
+    if (row < 0 || row >= p->rows)
+        return HL_ERR_USAGE;
     p->fresh[row] = true;
     if (p->smoothing)
         p->smoothing[row] = 0;
     if (p->previous)
         memset(p->previous + row * p->action_size, 0, (size_t)p->action_size * sizeof(float));
+    return HL_OK;
 }
 
 static hl_status check_senses(const hl_policy *p, hl_error *err)

@@ -58,11 +58,8 @@ static hl_status store(hl_params *params, const char *of, const char *what, cons
     return HL_OK;
 }
 
-static hl_status check(const hl_statistics *s, const char *of, int64_t want, hl_error *err)
+hl_status hl_statistics_check(const hl_statistics *s, const char *of, hl_error *err)
 {
-    if (s->count && s->count != want)
-        return hl_fail(err, HL_ERR_SHAPE, "normalization of %s: %lld elements, the model has %lld", of,
-                       (long long)s->count, (long long)want);
     for (int64_t i = 0; i < s->count; i++)
         if (!isfinite(s->offset[i]) || !isfinite(s->scale[i]) || s->scale[i] == 0)
             return hl_fail(
@@ -71,6 +68,14 @@ static hl_status check(const hl_statistics *s, const char *of, int64_t want, hl_
                 "and the scale other than 0",
                 of, (long long)i, (double)s->offset[i], (double)s->scale[i]);
     return HL_OK;
+}
+
+static hl_status check(const hl_statistics *s, const char *of, int64_t want, hl_error *err)
+{
+    if (s->count && s->count != want)
+        return hl_fail(err, HL_ERR_SHAPE, "normalization of %s: %lld elements, the model has %lld", of,
+                       (long long)s->count, (long long)want);
+    return hl_statistics_check(s, of, err);
 }
 
 typedef struct both {

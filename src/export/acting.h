@@ -14,6 +14,9 @@ typedef struct hl_statistics {
     const float *offset, *scale;
 } hl_statistics;
 
+/* HL_ERR_DATA: "normalization of OF" has an element that is not finite, or a scale of 0. */
+hl_status hl_statistics_check(const hl_statistics *s, const char *of, hl_error *err);
+
 typedef struct hl_acting_options {
     hl_model_options model;
     hl_statistics sense[HL_MODEL_SENSES], action; /* of senses that the model does not read: ignored */

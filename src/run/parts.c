@@ -81,6 +81,7 @@ int hl_session_parts(const hl_session *s)
 
 hl_part hl_session_part(const hl_session *s, int index)
 {
-    HL_ASSERT(index >= 0 && index < s->parts.n);
+    if (index < 0 || index >= s->parts.n)
+        return (hl_part){0};
     return s->parts.list[index];
 }

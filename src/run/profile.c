@@ -46,7 +46,8 @@ int hl_session_calls(const hl_session *s)
 hl_call_info hl_session_call(const hl_session *s, int index)
 {
     const hl_plan *p = s->plan;
-    HL_ASSERT(index >= 0 && index < p->n_calls);
+    if (index < 0 || index >= p->n_calls)
+        return (hl_call_info){0};
     const hl_call *c = &p->calls[index];
     const hl_node *n = p->call_nodes[index];
     hl_call_info info = {.index = index,

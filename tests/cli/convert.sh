@@ -120,7 +120,7 @@ n='[-0-9.]'
 edited "s/\\\\\"action.offset\\\\\":\[$n$n$n$n$n/\\\\\"action.offset\\\\\":[\\\\\"\\\\\",/"
 bad "^hl: bad.safetensors: normalization 'action.offset': element 0 is no number that a float holds" convert bad.safetensors x.h5
 edited ':a;s/\(\\"action.scale\\":\[[-0.]*\)[1-9]/\10/;ta'
-bad '^hl: bad.safetensors: normalization: element 0 of action.offset is .*, of action.scale 0; both must be finite' convert bad.safetensors x.h5
+bad '^hl: bad.safetensors: normalization of action: element 0 has offset .* and scale 0; both must be finite' convert bad.safetensors x.h5
 rm -f x.h5
 
 bad "^hl: model.safetensors: tensor '.*': found shape|is missing" convert model.safetensors x.h5 model.compressed=15

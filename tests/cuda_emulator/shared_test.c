@@ -10,17 +10,8 @@ enum { RUNS = 6, ACTIONS = BATCH * 3 };
 
 static hl_session *acting_on(hl_params *params, hl_session_options options)
 {
-    hl_error err = {0};
-    hl_model_options o = model();
-    hl_graph *g = hl_graph_new();
-    hl_model_nodes m = hl_model_build(g, params, &o, &(hl_model_mode){.batch = BATCH});
-    hl_output(g, "action", m.action);
     options.device = "cuda";
-    hl_session *s = hl_session_open(g, params, &options, &err);
-    hl_graph_free(g);
-    if (!s)
-        fail_msg("%s", err.message);
-    return s;
+    return acting(params, options);
 }
 
 /* Copies that were asked for so far, in recordings too. */

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,8 +24,8 @@ static inline const char *input_file(const uint8_t *bytes, size_t n)
     static int fd = -1;
     const char *folder = getenv("TMPDIR");
     if (fd < 0) {
-        snprintf(input_path, sizeof input_path, "%s/hl-fuzz-XXXXXX", folder ? folder : "/tmp");
-        fd = mkstemp(input_path);
+        snprintf(input_path, sizeof input_path, "%s/hl-fuzz-%ld", folder ? folder : "/tmp", (long)getpid());
+        fd = open(input_path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
         HL_ASSERT(fd >= 0 && atexit(remove_input) == 0);
     }
     HL_ASSERT(ftruncate(fd, 0) == 0 && pwrite(fd, bytes, n, 0) == (ssize_t)n);

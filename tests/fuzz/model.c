@@ -53,11 +53,5 @@ static void open_model(const uint8_t *bytes, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    open_model(bytes, n);
-    if (n < 8)
-        return 0;
-    uint8_t *copy = with_header_to_last_brace(bytes, n);
-    open_model(copy, n);
-    free(copy);
-    return 0;
+    return read_with_headers(bytes, n, open_model);
 }

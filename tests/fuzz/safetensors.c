@@ -50,11 +50,5 @@ static void read_all(const uint8_t *bytes, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    read_all(bytes, n);
-    if (n < 8)
-        return 0;
-    uint8_t *copy = with_header_to_last_brace(bytes, n);
-    read_all(copy, n);
-    free(copy);
-    return 0;
+    return read_with_headers(bytes, n, read_all);
 }

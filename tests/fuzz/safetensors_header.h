@@ -24,4 +24,17 @@ static inline uint8_t *with_header_to_last_brace(const uint8_t *bytes, size_t n)
     return copy;
 }
 
+/* Reads the input as it is, and so. */
+static inline int read_with_headers(const uint8_t *bytes, size_t n,
+                                    void (*reads)(const uint8_t *bytes, size_t n))
+{
+    reads(bytes, n);
+    if (n < 8)
+        return 0;
+    uint8_t *copy = with_header_to_last_brace(bytes, n);
+    reads(copy, n);
+    free(copy);
+    return 0;
+}
+
 #endif

@@ -163,9 +163,9 @@ class Model(nn.Module):
         x = self.features(obs)
         history = x[:1].repeat(self.o["history"], 1)
         smoothing, actions = self.o["head"]["smoothing"], []
-        for now in x.split(1):
+        for row in x.split(1):
             past = history[None] if len(history) else None
-            action = self.l_module["action_net"](self.compress(self.context(now, past)))
+            action = self.l_module["action_net"](self.compress(self.context(row, past)))
             actions.append(action if not actions else (1 - smoothing) * action + smoothing * actions[-1])
-            history = torch.cat([history, now])[len(now):] if len(history) else history
+            history = torch.cat([history, row])[len(row):] if len(history) else history
         return torch.cat(actions)

@@ -382,6 +382,14 @@ static void options_are_checked(void **state)
     hl_policy *p = hl_policy_new(plain, NULL, &err);
     assert_non_null(p);
     assert_int_equal(hl_session_shape(hl_policy_session(p), "action").dim[0], 1);
+    assert_int_equal(hl_policy_reset(p, 0), HL_OK);
+    assert_int_equal(hl_policy_reset(p, 1), HL_ERR_USAGE);
+    assert_int_equal(hl_policy_reset(p, -1), HL_ERR_USAGE);
+    assert_null(hl_model_input(plain, -1).name);
+    assert_null(hl_model_input(plain, hl_model_inputs(plain)).name);
+    assert_null(hl_model_output(plain, hl_model_outputs(plain)).name);
+    assert_null(hl_session_call(hl_policy_session(p), -1).op);
+    assert_null(hl_session_part(hl_policy_session(p), 1000).section);
     hl_policy_free(p);
     hl_policy_free(NULL);
     hl_model_free(NULL);
